@@ -1,0 +1,1 @@
+"""What the seven rooms of Sema Link share: values, wire messages, platform, billing and messages."""

@@ -1,0 +1,1 @@
+"""Who pays, at what price, and the ledger: the only SQL that writes `billing`."""

@@ -1,0 +1,1 @@
+"""The status machine and store of messages: the only SQL that writes `orch`."""

@@ -1,0 +1,32 @@
+"""Raw delivery reports on `dlr.inbound`, exactly as the aggregator sent them."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Base64Bytes, Field
+
+from sema_common.wire.envelope import WireItem, WireMessage
+
+MAX_REPORTS = 100
+
+
+class RawDlr(WireItem):
+    """One HTTP callback (or one answer to polling): nobody has looked inside yet. `body` travels as base64."""
+
+    aggregator: str
+    source: Literal["push", "poll", "test"] = "push"
+    content_type: str = ""
+    query: str = ""
+    body: Base64Bytes
+    received_at: datetime
+    traceparent: str | None = None
+
+
+class RawDlrs(WireMessage):
+    """1–100 callbacks that arrived together."""
+
+    TYPE: ClassVar[str] = "dlr.raw"
+    reports: Annotated[tuple[RawDlr, ...], Field(min_length=1, max_length=MAX_REPORTS)]
+
+    def __len__(self) -> int:
+        return len(self.reports)

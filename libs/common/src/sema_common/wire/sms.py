@@ -1,0 +1,58 @@
+"""Jobs for sms-worker, on `sms.priority` and `sms.normal`.
+
+A job carries all that a submit needs, so that the worker never reads the big table before the call.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from sema_common.wire.envelope import WireItem, WireMessage
+
+Lane = Literal["normal", "priority"]
+Kind = Literal["SMS", "FLASH_SMS"]
+
+MAX_JOBS = 20
+"""Jobs in one AMQP message: what one `sendbulk` call takes (Celcom's documented limit)."""
+
+
+class SmsJob(WireItem):
+    """One accepted message. `valid_until` ends its life unsent; `test` keeps it away from real aggregators."""
+
+    message_id: UUID
+    account_id: UUID
+    tenant_id: UUID
+    billing_account_id: UUID
+    to: str
+    sender: str
+    body: str
+    kind: Kind = "SMS"
+    lane: Lane
+    encoding: str
+    segments: int
+    cost: Decimal
+    currency: str
+    country: str
+    mno: str | None
+    campaign_id: UUID | None = None
+    callback_url: str | None = None
+    metadata: dict[str, str] | None = None
+    test: bool = False
+    attempt: int = 1
+    created_at: datetime
+    queued_at: datetime
+    valid_until: datetime
+    traceparent: str | None = None
+
+
+class SmsJobs(WireMessage):
+    """1–20 jobs of one lane; on the priority lane always one."""
+
+    TYPE: ClassVar[str] = "sms.jobs"
+    jobs: Annotated[tuple[SmsJob, ...], Field(min_length=1, max_length=MAX_JOBS)]
+
+    def __len__(self) -> int:
+        return len(self.jobs)

@@ -1,0 +1,41 @@
+"""Facts that customers may subscribe to, on `webhooks.outbound`.
+
+A fact is past tense and complete: webhook-delivery signs and sends `data` without asking anybody.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from sema_common.wire.envelope import WireItem, WireMessage
+
+MAX_FACTS = 100
+
+
+class Fact(WireItem):
+    """Something that happened. `event_id` is derived from what it is about, so a repeat is the same fact.
+
+    `type` is the customer's event name (`message.delivered`); `data` the public object as `GET` would show
+    it at that moment; `callback_url` the message's own endpoint, if it named one.
+    """
+
+    event_id: UUID
+    type: str
+    account_id: UUID
+    occurred_at: datetime
+    data: dict[str, Any]
+    message_id: UUID | None = None
+    callback_url: str | None = None
+    traceparent: str | None = None
+
+
+class Facts(WireMessage):
+    """1–100 facts of any accounts."""
+
+    TYPE: ClassVar[str] = "webhook.facts"
+    facts: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=MAX_FACTS)]
+
+    def __len__(self) -> int:
+        return len(self.facts)

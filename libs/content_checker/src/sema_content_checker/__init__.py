@@ -1,0 +1,1 @@
+"""Judges the text of an SMS: blocklist, evasion, encoding. Pure: no I/O at all."""

@@ -1,0 +1,1 @@
+"""Judges the text of a campaign before it may be sent."""

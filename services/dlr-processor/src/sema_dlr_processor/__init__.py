@@ -1,0 +1,1 @@
+"""Reads raw delivery reports, matches them to messages and moves the status."""

@@ -1,0 +1,1 @@
+"""Signs every fact and delivers it to the customers' own endpoints."""
