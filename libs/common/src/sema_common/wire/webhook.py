@@ -18,7 +18,8 @@ class Fact(WireItem):
     """Something that happened. `event_id` is derived from what it is about, so a repeat is the same fact.
 
     `type` is the customer's event name (`message.delivered`); `data` the public object as `GET` would show
-    it at that moment; `callback_url` the message's own endpoint, if it named one.
+    it at that moment; `callback_url` the message's own endpoint, if it named one. `endpoint_id` limits a fact to
+    one endpoint (a customer's test ping); without it every endpoint that subscribed gets it.
     """
 
     event_id: UUID
@@ -28,6 +29,7 @@ class Fact(WireItem):
     data: dict[str, Any]
     message_id: UUID | None = None
     callback_url: str | None = None
+    endpoint_id: UUID | None = None
     traceparent: str | None = None
 
 
@@ -39,3 +41,11 @@ class Facts(WireMessage):
 
     def __len__(self) -> int:
         return len(self.facts)
+
+
+class Redeliver(WireMessage):
+    """A customer asks for one delivery to be tried again, whatever became of it."""
+
+    TYPE: ClassVar[str] = "webhook.redeliver"
+    delivery_id: UUID
+    account_id: UUID
