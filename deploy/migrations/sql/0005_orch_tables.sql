@@ -3,6 +3,12 @@
 CREATE SCHEMA orch;
 GRANT USAGE ON SCHEMA orch TO main_api, main_api_pipeline, sms_worker_pipeline, dlr_processor_pipeline;
 
+-- How far a status has climbed; a report may only move a message upwards. Same table as sema_common.messages.status.
+CREATE FUNCTION orch.status_rank(status text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE status WHEN 'submitted' THEN 0 WHEN 'queued' THEN 1 WHEN 'sent' THEN 2
+                       WHEN 'failed' THEN 3 WHEN 'expired' THEN 3 WHEN 'delivered' THEN 4 END
+$$;
+
 -- One row per SMS. message_id is a UUIDv7 whose millisecond is enqueued_at, so that every statement that
 -- knows the id also knows the partition. `status` is a projection of orch.message_events.
 CREATE TABLE orch.sms_messages (

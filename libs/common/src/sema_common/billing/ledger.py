@@ -1,0 +1,223 @@
+"""The balance and every movement of it: the only module whose SQL writes `billing.credits` and its ledger.
+
+What must never happen: a balance that differs from the sum of its entries, a message charged or refunded
+twice, a balance below its limit. Entries are unique by (reference, kind), so a repeat is a no-op; balances
+are locked before they are read, in the order of their ids, before any other row of the transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal, LiteralString
+from uuid import UUID
+
+from sema_common.platform.db import Tx
+
+CounterAccount = Literal["revenue", "reservations", "mpesa_clearing", "adjustments", "commissions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One locked balance row; `available` is what may still be spent."""
+
+    account_id: UUID
+    tenant_id: UUID
+    currency: str
+    balance: Decimal
+    credit_limit: Decimal
+
+    @property
+    def available(self) -> Decimal:
+        return self.balance + self.credit_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The charge of one message, with the balance that it leaves behind."""
+
+    account_id: UUID
+    tenant_id: UUID
+    message_id: UUID
+    cost: Decimal
+    balance_after: Decimal
+
+
+SQL_LOCK_FREE_BALANCES: Final[LiteralString] = """
+SELECT account_id, tenant_id, currency, balance, credit_limit
+FROM billing.credits WHERE account_id = ANY($1::uuid[])
+ORDER BY account_id FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+async def lock_free_balances(tx: Tx, account_ids: Iterable[UUID]) -> dict[UUID, Balance]:
+    """Lock the balances that nobody else holds; one that is missing from the answer is busy (or no account)."""
+    return _balances(await tx.fetch(SQL_LOCK_FREE_BALANCES, sorted(account_ids)))
+
+
+SQL_LOCK_BALANCES: Final[LiteralString] = """
+SELECT account_id, tenant_id, currency, balance, credit_limit
+FROM billing.credits WHERE account_id = ANY($1::uuid[])
+ORDER BY account_id FOR NO KEY UPDATE
+"""
+
+
+async def lock_balances(tx: Tx, account_ids: Iterable[UUID]) -> dict[UUID, Balance]:
+    """Lock the balances, waiting for whoever holds them (at most the transaction's lock_timeout)."""
+    return _balances(await tx.fetch(SQL_LOCK_BALANCES, sorted(set(account_ids))))
+
+
+def _balances(rows: Sequence[Mapping[str, object]]) -> dict[UUID, Balance]:
+    balances = (Balance(*row.values()) for row in rows)  # type: ignore[arg-type]
+    return {balance.account_id: balance for balance in balances}
+
+
+SQL_CHARGE: Final[LiteralString] = """
+WITH charged AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::numeric[])
+        AS c(account_id, tenant_id, message_id, cost, balance_after)
+), entries AS (
+    INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
+    SELECT account_id, tenant_id, 'charge', message_id, -cost, 'revenue', balance_after FROM charged
+)
+UPDATE billing.credits SET balance = balance - total.cost
+FROM (SELECT account_id, sum(cost) AS cost FROM charged GROUP BY account_id) AS total
+WHERE credits.account_id = total.account_id
+"""
+
+
+async def charge(tx: Tx, charges: Sequence[Charge]) -> None:
+    """Write one charge per message. The balances are locked by this transaction and known to suffice."""
+    await tx.execute(
+        SQL_CHARGE,
+        [c.account_id for c in charges],
+        [c.tenant_id for c in charges],
+        [c.message_id for c in charges],
+        [c.cost for c in charges],
+        [c.balance_after for c in charges],
+    )
+
+
+SQL_REFUND: Final[LiteralString] = """
+WITH owed AS MATERIALIZED (
+    SELECT c.account_id, c.tenant_id, c.reference, -c.amount AS amount
+    FROM unnest($1::uuid[]) AS wanted(reference)
+    JOIN billing.credit_ledger c ON c.reference = wanted.reference AND c.kind = 'charge'
+    WHERE NOT EXISTS (
+        SELECT FROM billing.credit_ledger r WHERE r.reference = wanted.reference AND r.kind = 'refund')
+), entries AS (
+    INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
+    SELECT o.account_id, o.tenant_id, 'refund', o.reference, o.amount, 'revenue',
+           b.balance + sum(o.amount) OVER (PARTITION BY o.account_id ORDER BY o.reference)
+    FROM owed o JOIN billing.credits b USING (account_id)
+), paid AS (
+    UPDATE billing.credits SET balance = balance + total.amount
+    FROM (SELECT account_id, sum(amount) AS amount FROM owed GROUP BY account_id) AS total
+    WHERE credits.account_id = total.account_id
+)
+SELECT reference FROM owed
+"""
+
+
+async def refund(tx: Tx, message_ids: Iterable[UUID]) -> set[UUID]:
+    """Give back the charges of these messages, each at most once; answers which were refunded now.
+
+    The caller has locked the balances of their billing accounts (`lock_balances`) in this transaction:
+    under that lock the statement sees every refund that was ever made, so none is made twice.
+    """
+    rows = await tx.fetch(SQL_REFUND, sorted(set(message_ids)))
+    return {row["reference"] for row in rows}
+
+
+SQL_MOVE: Final[LiteralString] = """
+WITH entry AS (
+    INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
+    SELECT account_id, tenant_id, $3, $2, $4, $5, balance + $4 FROM billing.credits WHERE account_id = $1
+    ON CONFLICT (reference, kind) DO NOTHING
+    RETURNING account_id, amount
+)
+UPDATE billing.credits SET balance = balance + entry.amount
+FROM entry WHERE credits.account_id = entry.account_id
+RETURNING balance
+"""
+
+
+async def adjust(
+    tx: Tx, account_id: UUID, amount: Decimal, reference: UUID, kind: Literal["opening", "adjustment"]
+) -> Decimal | None:
+    """Put `amount` (or, negative, take it) by staff's hand; None when this reference was booked before."""
+    return await _move(tx, account_id, amount, reference, kind, "adjustments")
+
+
+async def release(tx: Tx, account_id: UUID, amount: Decimal, campaign_id: UUID) -> Decimal | None:
+    """Return what is left of a campaign's reservation; None when it was returned before."""
+    return await _move(tx, account_id, amount, campaign_id, "release", "reservations")
+
+
+async def _move(
+    tx: Tx, account_id: UUID, amount: Decimal, reference: UUID, kind: str, counter: CounterAccount
+) -> Decimal | None:
+    await lock_balances(tx, [account_id])
+    balance: Decimal | None = await tx.fetchval(SQL_MOVE, account_id, reference, kind, amount, counter)
+    return balance
+
+
+SQL_OPEN: Final[LiteralString] = """
+INSERT INTO billing.credits (account_id, tenant_id, currency, credit_limit) VALUES ($1, $2, $3, $4)
+"""
+
+
+async def open_balance(
+    tx: Tx, account_id: UUID, tenant_id: UUID, currency: str, credit_limit: Decimal = Decimal(0)
+) -> None:
+    """Give a new paying account its balance row, at zero."""
+    await tx.execute(SQL_OPEN, account_id, tenant_id, currency, credit_limit)
+
+
+SQL_BALANCE: Final[LiteralString] = """
+SELECT account_id, tenant_id, currency, balance, credit_limit FROM billing.credits WHERE account_id = $1
+"""
+
+
+async def read_balance(tx: Tx, account_id: UUID) -> Balance | None:
+    """The truth, as committed."""
+    return _balances(await tx.fetch(SQL_BALANCE, account_id)).get(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One movement, as `GET /v1/ledger` shows it; `amount` is negative where credit left the account."""
+
+    entry_id: int
+    kind: str
+    reference: UUID
+    amount: Decimal
+    counter_account: str
+    balance_after: Decimal
+    created_at: datetime
+
+
+SQL_ENTRIES: Final[LiteralString] = """
+SELECT entry_id, kind, reference, amount, counter_account, balance_after, created_at
+FROM billing.credit_ledger WHERE account_id = $1 AND entry_id < $2
+ORDER BY entry_id DESC LIMIT $3
+"""
+
+NEWEST: Final = 2**63 - 1
+
+
+async def read_entries(tx: Tx, account_id: UUID, before: int = NEWEST, limit: int = 50) -> list[Entry]:
+    """A page of movements, newest first, older than entry `before`."""
+    return [Entry(*row.values()) for row in await tx.fetch(SQL_ENTRIES, account_id, before, limit)]
+
+
+SQL_DRIFT: Final[LiteralString] = """
+SELECT c.account_id, c.balance - COALESCE(sum(l.amount), 0) AS drift
+FROM billing.credits c LEFT JOIN billing.credit_ledger l USING (account_id)
+GROUP BY c.account_id, c.balance HAVING c.balance <> COALESCE(sum(l.amount), 0)
+"""
+
+
+async def find_drift(tx: Tx) -> dict[UUID, Decimal]:
+    """Accounts whose balance is not the sum of their entries; anything but {} is an incident."""
+    return {row["account_id"]: row["drift"] for row in await tx.fetch(SQL_DRIFT)}
