@@ -131,7 +131,7 @@ GRANT SELECT, INSERT, UPDATE ON orch.sms_messages, orch.idempotency_keys TO main
 GRANT SELECT, INSERT ON orch.message_events TO main_api_pipeline;
 GRANT DELETE ON orch.idempotency_keys TO main_api_pipeline;
 GRANT SELECT ON orch.submit_attempts TO main_api_pipeline;
-GRANT SELECT, INSERT, UPDATE ON orch.submit_attempts TO sms_worker_pipeline;
+GRANT SELECT, INSERT, UPDATE, DELETE ON orch.submit_attempts TO sms_worker_pipeline;
 GRANT SELECT, UPDATE ON orch.sms_messages TO sms_worker_pipeline, dlr_processor_pipeline;
 GRANT SELECT, INSERT ON orch.message_events TO sms_worker_pipeline, dlr_processor_pipeline;
 GRANT SELECT ON orch.submit_attempts TO dlr_processor_pipeline;

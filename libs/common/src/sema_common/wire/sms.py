@@ -48,6 +48,24 @@ class SmsJob(WireItem):
     traceparent: str | None = None
 
 
+class SettleAttempt(WireItem):
+    """One attempt that the sweep found due: a claim nobody finished, or a doubt whose hold is over."""
+
+    message_id: UUID
+    attempt: int
+    traceparent: str | None = None
+
+
+class SettleAttempts(WireMessage):
+    """The sweep only finds; the handler of the lane's queue decides, so that a crash repeats it whole."""
+
+    TYPE: ClassVar[str] = "sms.settle"
+    attempts: Annotated[tuple[SettleAttempt, ...], Field(min_length=1, max_length=100)]
+
+    def __len__(self) -> int:
+        return len(self.attempts)
+
+
 class SmsJobs(WireMessage):
     """1–20 jobs of one lane; on the priority lane always one."""
 

@@ -1,0 +1,330 @@
+"""Attempts to submit: the claim before the call, and what came of it. Used by sms-worker.
+
+The row of (message, attempt) is the claim: only who inserted it may call the aggregator. `due_at` is when
+the sweep must look at it again (a claim nobody finished, a retry, a doubt); NULL means that it is done.
+Locks are taken in the order balances → messages → attempts, rows in the order of their ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, LiteralString
+from uuid import UUID
+
+from sema_common.messages.status import Status
+from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
+from sema_common.platform.db import Tx
+from sema_common.values.ids import id_time
+from sema_common.wire.sms import Lane
+
+AttemptState = Literal["claimed", "accepted", "refused", "not_sent", "in_doubt", "settled"]
+AttemptKey = tuple[UUID, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The wish to submit attempt `attempt` of a message through `aggregator`."""
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    lane: Lane
+    aggregator: str
+
+
+SQL_CLAIM: Final[LiteralString] = """
+INSERT INTO orch.submit_attempts (message_id, attempt, tenant_id, lane, aggregator, state, due_at)
+SELECT c.*, 'claimed', $6 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::text[]) AS c
+ON CONFLICT DO NOTHING
+RETURNING message_id, attempt
+"""
+
+
+async def claim(tx: Tx, claims: Sequence[Claim], due_at: datetime) -> set[AttemptKey]:
+    """Claim what nobody claimed before; only the answered ones may be submitted.
+
+    `due_at` is the end of the lease: a claim that nobody finished by then is in doubt.
+    """
+    ordered = sorted(claims, key=lambda c: (c.message_id, c.attempt))
+    rows = await tx.fetch(
+        SQL_CLAIM,
+        [c.message_id for c in ordered],
+        [c.attempt for c in ordered],
+        [c.tenant_id for c in ordered],
+        [c.lane for c in ordered],
+        [c.aggregator for c in ordered],
+        due_at,
+    )
+    return {(row["message_id"], row["attempt"]) for row in rows}
+
+
+SQL_UNCLAIM: Final[LiteralString] = """
+DELETE FROM orch.submit_attempts a USING unnest($1::uuid[], $2::smallint[]) AS c(message_id, attempt)
+WHERE a.message_id = c.message_id AND a.attempt = c.attempt AND a.state = 'claimed'
+"""
+
+
+async def unclaim(tx: Tx, keys: Sequence[AttemptKey]) -> None:
+    """Take back claims whose call certainly never left us (no way through): no attempt was made."""
+    ordered = sorted(keys)
+    await tx.execute(SQL_UNCLAIM, [k[0] for k in ordered], [k[1] for k in ordered])
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as it stands."""
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    lane: Lane
+    aggregator: str
+    state: AttemptState
+    aggregator_id: str | None
+    code: str | None
+    detail: str | None
+    claimed_at: datetime
+    finished_at: datetime | None
+    due_at: datetime | None
+
+
+_ATTEMPT: Final[LiteralString] = """a.message_id, a.attempt, a.tenant_id, a.lane, a.aggregator, a.state,
+    a.aggregator_id, a.code, a.detail, a.claimed_at, a.finished_at, a.due_at"""
+
+SQL_READ_ATTEMPTS: Final[LiteralString] = f"""
+SELECT {_ATTEMPT} FROM unnest($1::uuid[]) AS wanted(message_id)
+JOIN orch.submit_attempts a ON a.message_id = wanted.message_id
+ORDER BY a.message_id, a.attempt
+"""
+
+
+async def read_attempts(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, list[Attempt]]:
+    """All attempts of these messages, oldest first."""
+    found: dict[UUID, list[Attempt]] = {}
+    for row in await tx.fetch(SQL_READ_ATTEMPTS, sorted(set(message_ids))):
+        found.setdefault(row["message_id"], []).append(Attempt(*row.values()))
+    return found
+
+
+SQL_FIND_DUE: Final[LiteralString] = f"""
+SELECT {_ATTEMPT} FROM orch.submit_attempts a WHERE a.due_at <= $1
+ORDER BY a.due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+async def find_due(tx: Tx, now: datetime, at_most: int) -> list[Attempt]:
+    """Lock attempts that somebody must look at; other workers' sweeps skip them until commit."""
+    return [Attempt(*row.values()) for row in await tx.fetch(SQL_FIND_DUE, now, at_most)]
+
+
+SQL_SET_DUE: Final[LiteralString] = """
+UPDATE orch.submit_attempts a SET due_at = c.due_at
+FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS c(message_id, attempt, due_at)
+WHERE a.message_id = c.message_id AND a.attempt = c.attempt
+"""
+
+
+async def set_due(tx: Tx, due: Sequence[tuple[AttemptKey, datetime | None]]) -> None:
+    """Say when the sweep shall look again; None: never, it is done."""
+    ordered = sorted(due, key=lambda item: item[0])
+    await tx.execute(
+        SQL_SET_DUE, [k[0] for k, _ in ordered], [k[1] for k, _ in ordered], [at for _, at in ordered]
+    )
+
+
+SQL_READ_MESSAGES: Final[LiteralString] = f"""
+SELECT {COLUMNS} FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted(message_id, enqueued_at)
+JOIN orch.sms_messages m ON m.message_id = wanted.message_id AND m.enqueued_at = wanted.enqueued_at
+"""
+
+
+async def read_messages(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, MessageRow]:
+    """The stored messages, for the rare paths that have no job in hand (retry, settlement, reports)."""
+    ids = sorted(set(message_ids))
+    rows = await tx.fetch(SQL_READ_MESSAGES, ids, [id_time(i) for i in ids])
+    return {row["message_id"]: message_row(row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An aggregator accepted this attempt."""
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    aggregator: str
+    aggregator_id: str
+    queued_at: datetime
+    at: datetime
+
+
+SQL_RECORD_SENT: Final[LiteralString] = """
+WITH sent AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::uuid[], $5::text[], $6::text[],
+                         $7::timestamptz[], $8::timestamptz[])
+        AS s(message_id, enqueued_at, attempt, tenant_id, aggregator, aggregator_id, queued_at, sent_at)
+), messages AS (
+    UPDATE orch.sms_messages m
+    SET status = CASE WHEN orch.status_rank(m.status) < 2 THEN 'sent' ELSE m.status END,
+        status_updated_at = CASE WHEN orch.status_rank(m.status) < 2 THEN s.sent_at ELSE m.status_updated_at END,
+        queued_at = COALESCE(m.queued_at, s.queued_at), sent_at = COALESCE(m.sent_at, s.sent_at),
+        route_id = s.aggregator, aggregator_id = s.aggregator_id, attempt_count = s.attempt, updated_at = now()
+    FROM sent s WHERE m.message_id = s.message_id AND m.enqueued_at = s.enqueued_at
+), attempts AS (
+    UPDATE orch.submit_attempts a
+    SET state = 'accepted', aggregator_id = s.aggregator_id, finished_at = s.sent_at, due_at = NULL
+    FROM sent s WHERE a.message_id = s.message_id AND a.attempt = s.attempt
+)
+INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
+SELECT message_id, enqueued_at, tenant_id, 'sent:' || attempt, 'sent', sent_at, 'sms-worker',
+       jsonb_build_object('aggregator', aggregator, 'aggregator_id', aggregator_id, 'attempt', attempt)
+FROM sent ON CONFLICT DO NOTHING
+"""
+
+
+async def record_sent(tx: Tx, sent: Sequence[Sent]) -> None:
+    """Record acceptances: attempt, message and event. Repeating it changes nothing."""
+    ordered = sorted(sent, key=lambda s: s.message_id)
+    await tx.execute(
+        SQL_RECORD_SENT,
+        [s.message_id for s in ordered],
+        [id_time(s.message_id) for s in ordered],
+        [s.attempt for s in ordered],
+        [s.tenant_id for s in ordered],
+        [s.aggregator for s in ordered],
+        [s.aggregator_id for s in ordered],
+        [s.queued_at for s in ordered],
+        [s.at for s in ordered],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A message ends here without having been delivered. `attempt` 0: no attempt brought it about."""
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    status: Literal["failed", "expired"]
+    code: str
+    detail: str
+    at: datetime
+    aggregator: str | None = None
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The message object's `error`."""
+        return {"code": self.code, "detail": self.detail}
+
+
+SQL_RECORD_ENDED: Final[LiteralString] = """
+WITH ended AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::uuid[], $5::text[], $6::jsonb[],
+                         $7::timestamptz[], $8::text[])
+        AS e(message_id, enqueued_at, attempt, tenant_id, status, error, ended_at, aggregator)
+), moved AS (
+    UPDATE orch.sms_messages m
+    SET status = e.status, last_error = e.error, status_updated_at = e.ended_at, processed_at = e.ended_at,
+        attempt_count = GREATEST(m.attempt_count, e.attempt), route_id = COALESCE(e.aggregator, m.route_id),
+        updated_at = now()
+    FROM ended e
+    WHERE m.message_id = e.message_id AND m.enqueued_at = e.enqueued_at
+      AND orch.status_rank(m.status) < orch.status_rank(e.status)
+    RETURNING m.message_id
+), attempts AS (
+    UPDATE orch.submit_attempts a
+    SET state = CASE WHEN a.state = 'in_doubt' THEN 'settled' ELSE 'refused' END, due_at = NULL,
+        code = e.error->>'code', detail = e.error->>'detail', finished_at = e.ended_at
+    FROM ended e WHERE a.message_id = e.message_id AND a.attempt = e.attempt AND a.due_at IS NOT NULL
+), events AS (
+    INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
+    SELECT e.message_id, e.enqueued_at, e.tenant_id, e.status || ':' || e.attempt, e.status, e.ended_at,
+           'sms-worker', e.error || jsonb_build_object('aggregator', e.aggregator)
+    FROM ended e JOIN moved USING (message_id) ON CONFLICT DO NOTHING
+)
+SELECT message_id FROM moved
+"""
+
+
+async def record_ended(tx: Tx, ended: Sequence[Ended]) -> set[UUID]:
+    """End these messages; answers those that ended now. The rest had already climbed as high or higher.
+
+    Who refunds locks the balances first (`ledger.lock_balances`) and refunds what is answered.
+    """
+    ordered = sorted(ended, key=lambda e: e.message_id)
+    rows = await tx.fetch(
+        SQL_RECORD_ENDED,
+        [e.message_id for e in ordered],
+        [id_time(e.message_id) for e in ordered],
+        [e.attempt for e in ordered],
+        [e.tenant_id for e in ordered],
+        [e.status for e in ordered],
+        [e.error for e in ordered],
+        [e.at for e in ordered],
+        [e.aggregator for e in ordered],
+    )
+    return {row["message_id"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt that did not end the message: to be tried again, or in doubt. `due_at`: when to look."""
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    state: Literal["not_sent", "in_doubt", "settled"]
+    code: str
+    detail: str
+    at: datetime
+    due_at: datetime | None
+
+
+SQL_RECORD_UNFINISHED: Final[LiteralString] = """
+WITH unfinished AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::uuid[], $5::text[], $6::text[],
+                         $7::text[], $8::timestamptz[], $9::timestamptz[])
+        AS u(message_id, enqueued_at, attempt, tenant_id, state, code, detail, finished_at, due_at)
+), attempts AS (
+    UPDATE orch.submit_attempts a
+    SET state = u.state, code = u.code, detail = u.detail, finished_at = u.finished_at, due_at = u.due_at
+    FROM unfinished u
+    WHERE a.message_id = u.message_id AND a.attempt = u.attempt AND a.state IN ('claimed', 'in_doubt')
+)
+INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
+SELECT message_id, enqueued_at, tenant_id, event.name || ':' || attempt, event.name, finished_at, 'sms-worker',
+       jsonb_build_object('code', code, 'detail', detail, 'attempt', attempt, 'due_at', due_at)
+FROM unfinished,
+     LATERAL (SELECT CASE state WHEN 'not_sent' THEN 'retry' WHEN 'settled' THEN 'resend' ELSE state END) AS event(name)
+ON CONFLICT DO NOTHING
+"""
+
+
+async def record_unfinished(tx: Tx, unfinished: Sequence[Unfinished]) -> None:
+    """Record attempts that leave the message `queued`: events `retry`, `in_doubt` and `resend`."""
+    ordered = sorted(unfinished, key=lambda u: u.message_id)
+    await tx.execute(
+        SQL_RECORD_UNFINISHED,
+        [u.message_id for u in ordered],
+        [id_time(u.message_id) for u in ordered],
+        [u.attempt for u in ordered],
+        [u.tenant_id for u in ordered],
+        [u.state for u in ordered],
+        [u.code for u in ordered],
+        [u.detail for u in ordered],
+        [u.at for u in ordered],
+        [u.due_at for u in ordered],
+    )
+
+
+SQL_READ_STATUS: Final[LiteralString] = """
+SELECT m.message_id, m.status FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted(message_id, enqueued_at)
+JOIN orch.sms_messages m ON m.message_id = wanted.message_id AND m.enqueued_at = wanted.enqueued_at
+"""
+
+
+async def read_status(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, Status]:
+    """Where these messages stand."""
+    ids = sorted(set(message_ids))
+    rows = await tx.fetch(SQL_READ_STATUS, ids, [id_time(i) for i in ids])
+    return {row["message_id"]: row["status"] for row in rows}
