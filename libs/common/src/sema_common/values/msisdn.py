@@ -212,7 +212,7 @@ _PARSE_REASONS: Final = {
 
 
 def _why_invalid(number: PhoneNumber) -> str:
-    match phonenumbers.is_possible_number_with_reason(number):
+    match phonenumbers.is_possible_number_for_type_with_reason(number, PhoneNumberType.MOBILE):
         case ValidationResult.TOO_SHORT | ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
             return "too_short"
         case ValidationResult.TOO_LONG:
