@@ -1,0 +1,130 @@
+"""Group commit: whatever arrived while the last batch was being written becomes the next batch.
+
+No timer is needed: an idle committer starts at once, a busy one finds more to take. Nothing here knows what a
+batch is written to, and an item that was taken in is written even if nobody waits for its result any more.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from sema_common.values.errors import Overloaded
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class GroupCommit(Generic[T, R]):
+    """Gathers single submits into batches of at most `max_batch`, written by `workers` at a time.
+
+    `commit(items)` answers in the order of its items, each with a result or an exception for that item
+    alone; if it raises, every waiter of the batch gets that exception. `linger` (seconds) lets a batch wait
+    for company; the default takes what is there. `on_batch(size)` is told of every batch, for metrics.
+    Leaving the context writes what is queued; later submits, and those beyond
+    `max_queue`, raise `Overloaded`.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]],
+        *,
+        max_batch: int,
+        max_queue: int,
+        linger: float = 0.0,
+        workers: int = 1,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> None:
+        self._commit = commit
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._linger = linger
+        self._workers = workers
+        self._on_batch = on_batch
+        self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __len__(self) -> int:
+        """Items that wait for a batch."""
+        return len(self._queue)
+
+    async def submit(self, item: T) -> R:
+        """Hand in one item and wait for its result; cancelling the wait does not take the item back."""
+        if self._closing or len(self._queue) >= self._max_queue:
+            raise Overloaded(
+                "shutting down" if self._closing else "too much waiting to be written", after=1.0
+            )
+        waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._queue.append((item, waiter))
+        self._arrived.set()
+        if len(self._queue) >= self._max_batch:
+            self._full.set()
+        return await waiter
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._closing = True
+        self._arrived.set()
+        self._full.set()
+        try:
+            await asyncio.gather(*self._tasks)
+        finally:  # only when the drain itself was cut short is anything left
+            for task in self._tasks:
+                task.cancel()
+            for _, waiter in self._queue:
+                if not waiter.done():
+                    waiter.set_exception(Overloaded("shut down before it was written"))
+            self._queue.clear()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            if self._linger and not self._closing and len(self._queue) < self._max_batch:
+                await self._wait_for_company()
+            batch = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+            if batch:  # another worker may have been quicker
+                await self._write(batch)
+
+    async def _wait_for_company(self) -> None:
+        self._full.clear()
+        try:
+            async with asyncio.timeout(self._linger):
+                await self._full.wait()
+        except TimeoutError:
+            return
+
+    async def _write(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        if self._on_batch is not None:
+            self._on_batch(len(batch))
+        results: Sequence[R | BaseException]
+        try:
+            results = await self._commit([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"commit answered {len(results)} results for {len(batch)} items")
+        except asyncio.CancelledError:
+            for _, waiter in batch:
+                if not waiter.done():
+                    waiter.set_exception(Overloaded("shut down while it was being written"))
+            raise
+        except Exception as exc:
+            results = [exc] * len(batch)
+        for (_, waiter), result in zip(batch, results, strict=True):
+            if waiter.done():
+                continue
+            if isinstance(result, BaseException):
+                waiter.set_exception(result)
+            else:
+                waiter.set_result(result)

@@ -1,0 +1,383 @@
+"""Postgres: a pool whose every wait is bounded and whose failures speak the words of `values.errors`.
+
+    StoreUnavailable   away, restarting, read-only, too slow: nothing was committed
+    LockBusy           a row stayed locked for longer than `lock_timeout`
+    Overloaded         every connection of this pool is in use
+    OutcomeUnknown     the answer to COMMIT was lost
+    RetryLater         a deadlock or a serialization failure: the same transaction may succeed now
+
+This is the only module that imports asyncpg. Constraint violations pass through under the names below.
+What must never happen here: SQL of a room, a wait without a bound, a second try of something that may have
+been done.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction as _PgTransaction
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic_core import from_json, to_json
+
+from sema_common.platform.logs import get_logger
+from sema_common.values.errors import LockBusy, OutcomeUnknown, Overloaded, RetryLater, StoreUnavailable
+
+log = get_logger()
+
+Row: TypeAlias = asyncpg.Record
+if TYPE_CHECKING:
+    Tx: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+else:
+    Tx = PoolConnectionProxy  # generic in its stubs only
+
+UniqueViolation = asyncpg.UniqueViolationError
+CheckViolation = asyncpg.CheckViolationError
+ForeignKeyViolation = asyncpg.ForeignKeyViolationError
+NotNullViolation = asyncpg.NotNullViolationError
+ExclusionViolation = asyncpg.ExclusionViolationError
+IntegrityViolation = asyncpg.IntegrityConstraintViolationError
+InsufficientPrivilege = asyncpg.InsufficientPrivilegeError
+DataError = asyncpg.DataError
+
+ACQUIRE_SECONDS: Final = 3.0
+"""Longest wait for a free connection: beyond it a quick 503 is kinder than a queue."""
+
+CONNECT_SECONDS: Final = 3.0
+COMMAND_SECONDS: Final = 5.0
+"""Longest single statement and, by default, longest transaction: a frozen server costs a request no more."""
+
+CLOSE_SECONDS: Final = 5.0
+KEEPALIVE: Final = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+"""The server's side of noticing a dead client: its locks are freed after a minute, not after two hours."""
+
+MAX_CONNECTION_QUERIES: Final = 200_000
+"""Bounds a connection's age by its use: after a failover or a change of plans no session lives for ever."""
+
+_ACQUIRE = Histogram("sema_db_acquire_seconds", "Wait for a connection", ["pool"])
+_TRANSACTION = Histogram("sema_db_transaction_seconds", "BEGIN to the answer to COMMIT", ["pool"])
+_ERRORS = Counter("sema_db_errors_total", "Failures of the store as rooms saw them", ["pool", "kind"])
+_SIZE = Gauge("sema_db_pool_connections", "Open connections", ["pool"])
+_IN_USE = Gauge("sema_db_pool_in_use", "Connections at work", ["pool"])
+
+SQL_IN_RECOVERY: Final[LiteralString] = (
+    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
+)
+SQL_SCHEMA_REVISION: Final[LiteralString] = "SELECT version_num FROM public.alembic_version"
+
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,  # class 08, and what asyncpg raises for a closed connection
+    asyncpg.OperatorInterventionError,  # 57: shutdown, crash, starting up, cancelled by statement_timeout
+    asyncpg.InsufficientResourcesError,  # 53: disk or memory full, too many connections
+    asyncpg.PostgresSystemError,  # 58: I/O error
+    asyncpg.InvalidAuthorizationSpecificationError,  # 28: a rotated password; readiness tells
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+    asyncpg.TargetServerAttributeNotMatched,
+    TimeoutError,
+    OSError,
+    EOFError,
+)
+
+
+def translate(exc: BaseException, *, closed: bool = False) -> RetryLater | None:
+    """What a driver's exception means to a room, or None if it is the room's own (a violation, a bug).
+
+    `closed` says that the connection is gone: only then is the driver's InterfaceError about the store.
+    """
+    if isinstance(exc, asyncpg.LockNotAvailableError):
+        return LockBusy("a row is locked", after=1.0)
+    if isinstance(exc, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        return RetryLater(f"{type(exc).__name__}: the transaction may be tried again")
+    if isinstance(exc, asyncpg.ReadOnlySQLTransactionError):
+        return StoreUnavailable("the database is read-only", after=1.0)
+    if isinstance(exc, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
+        return RetryLater("the schema has changed under a prepared statement")
+    if isinstance(exc, _GONE) or (
+        isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, ValueError) and closed
+    ):
+        return StoreUnavailable(f"{type(exc).__name__}: {exc}"[:200], after=1.0)
+    return None
+
+
+class Transaction:
+    """`async with db.transaction() as tx`: committed when the block ends well, rolled back otherwise.
+
+    Not to be reused. Inside, `tx.transaction()` is a savepoint.
+    """
+
+    __slots__ = ("_conn", "_db", "_pg", "_scope", "_started")
+
+    def __init__(self, db: "Database", timeout: float) -> None:
+        self._db = db
+        self._scope = asyncio.timeout(timeout)
+        self._conn: Tx
+        self._pg: _PgTransaction
+
+    async def __aenter__(self) -> Tx:
+        self._started = time.perf_counter()
+        await self._scope.__aenter__()
+        try:
+            self._conn, self._pg = await self._begin()
+        except BaseException as exc:
+            await self._leave_scope(exc)
+            raise
+        return self._conn
+
+    async def _begin(self) -> tuple[Tx, _PgTransaction]:
+        """A connection on which BEGIN worked.
+
+        After a restart the pool holds dead connections; nothing has been done on them, so the first one is
+        replaced without a word, and the rest expire with it.
+        """
+        for last in (False, True):
+            conn = await self._db.acquire()
+            pg = conn.transaction()
+            try:
+                await pg.start()
+            except Exception as exc:
+                failure = await self._db.give_back(conn, exc)
+                if failure is None or last:
+                    raise failure or exc from exc
+            except BaseException:
+                conn.terminate()
+                await self._db.release(conn)
+                raise
+            else:
+                return conn, pg
+        raise AssertionError("unreachable")
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        if exc is None:
+            try:
+                await self._commit()
+            except BaseException as error:
+                await self._leave_scope(error)
+                raise
+            await self._scope.__aexit__(None, None, None)
+            return False
+        conn = self._conn
+        if isinstance(exc, Exception) and not conn.is_closed():
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._pg.rollback()
+            except Exception:
+                conn.terminate()
+        else:  # cancelled or timed out in mid-statement: the server rolls back what it loses
+            conn.terminate()
+        failure = await self._db.give_back(conn, exc)
+        await self._leave_scope(exc)
+        if failure is not None:
+            raise failure from exc
+        return False
+
+    async def _commit(self) -> None:
+        conn = self._conn
+        try:
+            await self._pg.commit()
+        except BaseException as exc:
+            lost = isinstance(exc, asyncio.CancelledError) or isinstance(
+                translate(exc, closed=conn.is_closed()), StoreUnavailable
+            )
+            if lost:
+                conn.terminate()
+            failure = await self._db.give_back(conn, exc)
+            if not lost:
+                raise failure or exc from exc
+            self._db.count("outcome_unknown")
+            unknown = OutcomeUnknown("the answer to COMMIT was lost")
+            if isinstance(exc, asyncio.CancelledError) and not self._scope.expired():
+                raise
+            raise unknown from exc
+        await self._db.release(conn)
+        self._db.transactions.observe(time.perf_counter() - self._started)
+
+    async def _leave_scope(self, exc: BaseException) -> None:
+        """End the time limit; when it was the limit that cancelled us, say so."""
+        try:
+            await self._scope.__aexit__(type(exc), exc, exc.__traceback__)
+        except TimeoutError:
+            if isinstance(exc, asyncio.CancelledError):
+                self._db.count("timeout")
+                raise StoreUnavailable("the transaction took too long", after=1.0) from exc
+
+
+class Database:
+    """A pool of connections to one database under one role."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> None:
+        self._pool = pool
+        self.name = name
+        self.transactions = _TRANSACTION.labels(name)
+        self._acquires = _ACQUIRE.labels(name)
+        _SIZE.labels(name).set_function(pool.get_size)
+        _IN_USE.labels(name).set_function(lambda: pool.get_size() - pool.get_idle_size())
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        name: str = "main",
+        min_size: int = 1,
+        max_size: int = 10,
+        session_state: bool = False,
+    ) -> "AsyncIterator[Database]":
+        """Connect; StoreUnavailable if nobody answers (the runtime then tries again later).
+
+        `session_state=True` pays a round trip per release to reset the session; without it nothing may be
+        set that outlives a transaction (`SET LOCAL` is fine, `SET`, `LISTEN` and session locks are not).
+        """
+        pool = asyncpg.create_pool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            max_queries=MAX_CONNECTION_QUERIES,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            init=_prepare_session,
+            reset=None if session_state else _keep_session,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings={"application_name": f"sema-{name}", **KEEPALIVE},
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS + 1):
+                await pool
+        except Exception as exc:
+            pool.terminate()
+            raise translate(exc, closed=True) or exc from exc
+        db = cls(pool, name)
+        try:
+            yield db
+        finally:
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await pool.close()
+            except Exception:
+                log.warning("db_pool_terminated", pool=name)
+                pool.terminate()
+
+    def transaction(self, timeout: float = COMMAND_SECONDS) -> AbstractAsyncContextManager[Tx]:
+        """A transaction that, with the wait for its connection, takes at most `timeout` seconds."""
+        return Transaction(self, timeout)
+
+    async def fetch(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> list[Row]:
+        """All rows of one statement. Reads only: over a lost connection it is run again."""
+        rows: list[Row] = await self._read("fetch", sql, args, timeout)
+        return rows
+
+    async def fetchrow(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> Row | None:
+        """The first row or None; reads only, like `fetch`."""
+        row: Row | None = await self._read("fetchrow", sql, args, timeout)
+        return row
+
+    async def fetchval(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> Any:
+        """The first column of the first row or None; reads only, like `fetch`."""
+        return await self._read("fetchval", sql, args, timeout)
+
+    async def execute(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> str:
+        """One statement in a transaction of its own; its command tag, such as "UPDATE 3"."""
+        async with self.transaction(timeout) as tx:
+            return await tx.execute(sql, *args)
+
+    async def check_writable(self) -> None:
+        """StoreUnavailable unless this pool reaches a primary that takes writes."""
+        if await self.fetchval(SQL_IN_RECOVERY, timeout=1.0):
+            await self.expire()
+            raise StoreUnavailable("the database is read-only")
+
+    async def check_schema(self, revision: str) -> None:
+        """StoreUnavailable unless the migrations have come to `revision` (such as `0007`) or further."""
+        found = await self.fetchval(SQL_SCHEMA_REVISION, timeout=1.0)
+        if found is None or found[:4] < revision[:4]:
+            raise StoreUnavailable(f"the schema is at revision {found}, {revision} is needed")
+
+    async def _read(self, method: str, sql: str, args: Iterable[Any], timeout: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout):
+                for last in (False, True):
+                    conn = await self.acquire()
+                    try:
+                        result = await getattr(conn, method)(sql, *args)
+                    except Exception as exc:
+                        failure = await self.give_back(conn, exc)
+                        if last or not isinstance(failure, StoreUnavailable) or isinstance(exc, TimeoutError):
+                            raise failure or exc from exc
+                    except BaseException:
+                        conn.terminate()
+                        await self.release(conn)
+                        raise
+                    else:
+                        await self.release(conn)
+                        return result
+        except TimeoutError as exc:
+            self.count("timeout")
+            raise StoreUnavailable("the query took too long", after=1.0) from exc
+        raise AssertionError("unreachable")
+
+    async def acquire(self) -> Tx:
+        """A connection for `Transaction`: rooms use `transaction()`."""
+        started = time.perf_counter()
+        try:
+            conn: Tx = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        except Exception as exc:
+            busy = self._pool.get_size() >= self._pool.get_max_size() and not self._pool.get_idle_size()
+            if isinstance(exc, TimeoutError) and busy:
+                self.count("pool_exhausted")
+                raise Overloaded("all database connections are in use", after=1.0) from exc
+            self.count("connect")
+            raise translate(exc, closed=True) or exc from exc
+        self._acquires.observe(time.perf_counter() - started)
+        return conn
+
+    async def release(self, conn: Tx) -> None:
+        """Return a connection; one that cannot be reset in time is thrown away."""
+        try:
+            await self._pool.release(conn, timeout=1.0)
+        except Exception:
+            conn.terminate()
+
+    async def give_back(self, conn: Tx, exc: BaseException) -> RetryLater | None:
+        """Return a connection after a failure; what the failure means, if it is not the room's own.
+
+        When the store went away, every pooled connection is suspect: all are replaced before their next use.
+        """
+        failure = translate(exc, closed=conn.is_closed())
+        if isinstance(failure, StoreUnavailable) and not isinstance(failure, LockBusy):
+            conn.terminate()
+            if not isinstance(exc, asyncpg.QueryCanceledError | TimeoutError):
+                await self.expire()
+        if failure is not None:
+            self.count(type(exc).__name__)
+        await self.release(conn)
+        return failure
+
+    async def expire(self) -> None:
+        """Replace every pooled connection before its next use."""
+        await self._pool.expire_connections()
+
+    def count(self, kind: str) -> None:
+        _ERRORS.labels(self.name, kind).inc()
+
+
+async def _prepare_session(conn: Any) -> None:
+    for name in ("jsonb", "json"):
+        await conn.set_type_codec(
+            name, schema="pg_catalog", encoder=_encode_json, decoder=from_json, format="text"
+        )
+
+
+def _encode_json(value: Any) -> str:
+    return to_json(value).decode()
+
+
+async def _keep_session(_: Any) -> None:
+    """A release without a round trip: sessions of this pool carry no state."""
