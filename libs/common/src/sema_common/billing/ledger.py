@@ -5,14 +5,14 @@ twice, a balance below its limit. Entries are unique by (reference, kind), so a 
 are locked before they are read, in the order of their ids, before any other row of the transaction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, LiteralString
 from uuid import UUID
 
-from sema_common.platform.db import Tx
+from sema_common.platform.db import Row, Tx
 
 CounterAccount = Literal["revenue", "reservations", "mpesa_clearing", "adjustments", "commissions"]
 
@@ -67,8 +67,8 @@ async def lock_balances(tx: Tx, account_ids: Iterable[UUID]) -> dict[UUID, Balan
     return _balances(await tx.fetch(SQL_LOCK_BALANCES, sorted(set(account_ids))))
 
 
-def _balances(rows: Sequence[Mapping[str, object]]) -> dict[UUID, Balance]:
-    balances = (Balance(*row.values()) for row in rows)  # type: ignore[arg-type]
+def _balances(rows: Sequence[Row]) -> dict[UUID, Balance]:
+    balances = (Balance(*row.values()) for row in rows)
     return {balance.account_id: balance for balance in balances}
 
 

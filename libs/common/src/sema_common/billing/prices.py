@@ -51,7 +51,12 @@ class PriceList:
         for group in self._by_key.values():
             # Most specific first; of equals the one that came into force last.
             group.sort(
-                key=lambda r: (r.account_id is None, r.mno == ANY_MNO, r.tier is None, -r.valid_from.timestamp())
+                key=lambda r: (
+                    r.account_id is None,
+                    r.mno == ANY_MNO,
+                    r.tier is None,
+                    -r.valid_from.timestamp(),
+                )
             )
 
     def price(

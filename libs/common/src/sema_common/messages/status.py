@@ -12,7 +12,14 @@ from typing import Final, Literal
 
 Status = Literal["submitted", "queued", "sent", "delivered", "failed", "expired"]
 
-RANK: Final[dict[str, int]] = {"submitted": 0, "queued": 1, "sent": 2, "failed": 3, "expired": 3, "delivered": 4}
+RANK: Final[dict[str, int]] = {
+    "submitted": 0,
+    "queued": 1,
+    "sent": 2,
+    "failed": 3,
+    "expired": 3,
+    "delivered": 4,
+}
 """Same table as `orch.status_rank` in the database; a contract test compares them."""
 
 FINAL: Final = frozenset({"delivered", "failed", "expired"})

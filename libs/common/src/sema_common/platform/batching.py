@@ -21,7 +21,8 @@ class GroupCommit(Generic[T, R]):
 
     `commit(items)` answers in the order of its items, each with a result or an exception for that item
     alone; if it raises, every waiter of the batch gets that exception. `linger` (seconds) lets a batch wait
-    for company; the default takes what is there. `on_batch(size)` is told of every batch, for metrics.
+    for company; the default takes what is there. `weigh(item)` counts an item as more than one towards
+    `max_batch` (one that is heavier than a whole batch goes alone). `on_batch(size)` is told of every batch, for metrics.
     Leaving the context writes what is queued; later submits, and those beyond
     `max_queue`, raise `Overloaded`.
     """
@@ -34,6 +35,7 @@ class GroupCommit(Generic[T, R]):
         max_queue: int,
         linger: float = 0.0,
         workers: int = 1,
+        weigh: Callable[[T], int] | None = None,
         on_batch: Callable[[int], object] | None = None,
     ) -> None:
         self._commit = commit
@@ -41,6 +43,7 @@ class GroupCommit(Generic[T, R]):
         self._max_queue = max_queue
         self._linger = linger
         self._workers = workers
+        self._weigh = weigh
         self._on_batch = on_batch
         self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._arrived = asyncio.Event()
@@ -94,9 +97,21 @@ class GroupCommit(Generic[T, R]):
                 await self._arrived.wait()
             if self._linger and not self._closing and len(self._queue) < self._max_batch:
                 await self._wait_for_company()
-            batch = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+            batch = self._take()
             if batch:  # another worker may have been quicker
                 await self._write(batch)
+
+    def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
+        if self._weigh is None:
+            return [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        weight = 0
+        while self._queue:
+            weight += self._weigh(self._queue[0][0])
+            if batch and weight > self._max_batch:
+                break
+            batch.append(self._queue.popleft())
+        return batch
 
     async def _wait_for_company(self) -> None:
         self._full.clear()

@@ -1,16 +1,18 @@
 """One message as it is stored, and how a row is read."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from sema_common.messages.status import Status
+from sema_common.platform.db import Row
 from sema_common.wire.sms import Kind, Lane, SmsJob
 
-COLUMNS: Final[LiteralString] = """m.message_id, m.tenant_id, m.account_id, m.billing_account_id, m.campaign_id,
+COLUMNS: Final[
+    LiteralString
+] = """m.message_id, m.tenant_id, m.account_id, m.billing_account_id, m.campaign_id,
     m.to_msisdn, m.from_sender, m.body, m.message_type, m.lane, m.test, m.encoding, m.segment_count, m.cost,
     m.currency, m.country, m.operator_id, m.route_id, m.status, m.attempt_count, m.last_error, m.metadata,
     m.callback_url, m.traceparent, m.valid_until, m.enqueued_at, m.queued_at, m.sent_at, m.delivered_at"""
@@ -80,6 +82,6 @@ class MessageRow:
         )
 
 
-def message_row(row: Mapping[str, Any]) -> MessageRow:
+def message_row(row: Row) -> MessageRow:
     """A record whose first columns are `COLUMNS`."""
-    return MessageRow(*cast("list[Any]", list(row.values())[:29]))
+    return MessageRow(*list(row.values())[:29])

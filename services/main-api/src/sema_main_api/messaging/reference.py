@@ -1,0 +1,90 @@
+"""What the rules decide by, kept fresh in memory: nothing on the hot path asks Postgres for it.
+
+A change of prices, networks or content rules is seen within `REFRESH_SECONDS`, of a sender ID within
+`SENDER_SECONDS`. When Postgres is away the last known state stays in force: accepting would fail anyway.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sema_aggregators.port import Capabilities
+from sema_common.billing.prices import load_prices
+from sema_common.platform.db import Database
+from sema_common.platform.logs import get_logger
+from sema_common.values.errors import StoreUnavailable
+from sema_common.values.networks import MnoTable
+from sema_content_checker import Rule, RuleSet
+from sema_main_api.messaging import store
+from sema_main_api.messaging.rules import Reference
+
+log = get_logger()
+
+REFRESH_SECONDS: Final = 5.0
+SENDER_SECONDS: Final = 10.0
+"""A revoked sender works at most this much longer; the contract allows 30 s."""
+
+UNKNOWN_SENDER_SECONDS: Final = 1.0
+"""A sender that is not known is looked up again at most once a second: it may have been approved just now."""
+
+MAX_ACCOUNTS: Final = 10_000
+
+
+class ReferenceData:
+    """Holds the current `Reference`; `refresh` is run by a loop."""
+
+    def __init__(
+        self, db: Database, live_routes: Sequence[Capabilities], test_routes: Sequence[Capabilities]
+    ) -> None:
+        self._db = db
+        self._live_routes = live_routes
+        self._test_routes = test_routes
+        self._version: object = None
+        self._current: Reference | None = None
+        self._senders: dict[UUID, tuple[float, frozenset[str]]] = {}
+
+    @property
+    def current(self) -> Reference:
+        """What is in force; StoreUnavailable before it was first read."""
+        if self._current is None:
+            raise StoreUnavailable("prices and rules have not been read yet")
+        return self._current
+
+    async def refresh(self) -> None:
+        """Read again what changed; building the tables takes some ms, so it happens off the event loop."""
+        async with self._db.transaction() as tx:
+            version = await store.reference_version(tx)
+            if version == self._version:
+                return
+            prices = await load_prices(tx)
+            networks = await store.networks(tx)
+            rules = await store.content_rules(tx)
+        self._current = Reference(
+            prices=prices,
+            networks=await asyncio.to_thread(MnoTable, networks),
+            content=await asyncio.to_thread(
+                RuleSet,
+                version[-1],
+                [Rule(r["kind"], r["value"], r["language"], r["whole_word"]) for r in rules],
+            ),
+            live_routes=self._live_routes,
+            test_routes=self._test_routes,
+        )
+        self._version = version
+        log.info("reference_refreshed", networks=len(networks), content_rules=len(rules))
+
+    async def senders(self, account_id: UUID, wanted: str) -> frozenset[str]:
+        """The approved sender IDs of an account, at most `SENDER_SECONDS` old."""
+        known = self._senders.get(account_id)
+        if known is not None:
+            age = time.monotonic() - known[0]
+            if age < (SENDER_SECONDS if wanted in known[1] else UNKNOWN_SENDER_SECONDS):
+                return known[1]
+        async with self._db.transaction() as tx:
+            senders = await store.approved_senders(tx, account_id)
+        if len(self._senders) >= MAX_ACCOUNTS:
+            self._senders.clear()
+        self._senders[account_id] = (time.monotonic(), senders)
+        return senders

@@ -1,0 +1,341 @@
+"""What may be accepted, at what price, and who fits his balance. Pure: a product person could read it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from sema_aggregators.port import Capabilities
+from sema_common.billing.ledger import Balance, Charge
+from sema_common.billing.prices import PriceList
+from sema_common.messages.store.accepting import NewMessage
+from sema_common.messages.store.idempotency import KEPT_FOR, KeptResponse
+from sema_common.values.errors import FieldError, Refused
+from sema_common.values.ids import id_time, new_id
+from sema_common.values.msisdn import AFRICAN_COUNTRIES, InvalidMsisdn, Msisdn, country_of, parse_msisdn
+from sema_common.values.networks import MnoTable
+from sema_common.values.segments import MAX_SEGMENTS, Segments, measure
+from sema_content_checker import RuleSet, check
+from sema_main_api.messaging.schemas import SendRequest
+
+DEFAULT_VALIDITY: Final = {"normal": 86_400, "priority": 300}
+"""Seconds. An OTP that is five minutes old only confuses; other texts may wait a day."""
+
+FREE: Final = Decimal("0.0000")
+
+
+class Asker(Protocol):
+    """What the rules need to know of the caller."""
+
+    @property
+    def account_id(self) -> UUID: ...
+    @property
+    def tenant_id(self) -> UUID: ...
+    @property
+    def billing_account_id(self) -> UUID: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def tier(self) -> str: ...
+    @property
+    def currency(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is decided by, as it was read last: prices, networks, content rules, what routes can carry."""
+
+    prices: PriceList
+    networks: MnoTable
+    content: RuleSet
+    live_routes: Sequence[Capabilities]
+    test_routes: Sequence[Capabilities]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a text to a number would be: how it is cut, where it goes, what it costs."""
+
+    to: Msisdn
+    country: str
+    mno: str
+    segments: Segments
+    cost: Decimal
+
+
+def quote(request: SendRequest, asker: Asker, reference: Reference, now: datetime) -> Quote:
+    """Judge number, text, reach and price; Refused with the contract's code where one of them fails."""
+    to = recipient(request.to)
+    segments = text_segments(request.body)
+    country = country_of(to)
+    network = reference.networks.lookup(to)
+    if country not in AFRICAN_COUNTRIES:
+        raise unsupported(f"{country} is outside the countries that we serve")
+    price = reference.prices.price(
+        account_id=asker.account_id,
+        tier=asker.tier,
+        country=country,
+        mno=network.mno if network else None,
+        currency=asker.currency,
+        at=now,
+    )
+    if price is None:
+        raise unsupported(f"{country} is not open for this account")
+    if network is None:
+        raise unsupported("no network is known for this number", code="unknown_network")
+    routes = reference.test_routes if asker.mode == "test" else reference.live_routes
+    reachable = [route for route in routes if route.countries is None or country in route.countries]
+    if not reachable:
+        raise unsupported(f"no route serves {country} at present")
+    if not any(carries(route, request, segments) for route in reachable):
+        what = "flash messages" if request.type == "FLASH_SMS" else f"{segments.encoding} text"
+        raise Refused("unsupported_type", f"No route to {country} can carry {what}.")
+    cost = FREE if asker.mode == "test" else price.of(segments.segments)
+    return Quote(to, country, network.mno, segments, cost)
+
+
+def carries(route: Capabilities, request: SendRequest, segments: Segments) -> bool:
+    """Whether a route can carry this kind of message in this encoding."""
+    return (route.flash or request.type == "SMS") and (route.ucs2 or segments.encoding == "GSM-7")
+
+
+def recipient(text: str) -> Msisdn:
+    """The number in E.164, or Refused `invalid_phone_number`."""
+    try:
+        return parse_msisdn(text)
+    except InvalidMsisdn as exc:
+        raise Refused(
+            "invalid_phone_number",
+            f"The recipient is not a mobile number in E.164: {exc}.",
+            errors=[FieldError("to", "invalid_phone_number", f"{exc.reason}: {exc}")],
+        ) from None
+
+
+def text_segments(body: str) -> Segments:
+    """How the text is cut; Refused when it is blank or longer than 10 segments."""
+    if not body.strip():
+        raise invalid("body", "empty", "The text is blank.")
+    segments = measure(body)
+    if segments.segments > MAX_SEGMENTS:
+        raise invalid(
+            "body",
+            "too_many_segments",
+            f"The text takes {segments.segments} segments ({segments.encoding}); the most is {MAX_SEGMENTS}.",
+        )
+    return segments
+
+
+def sender(text: str, approved: frozenset[str]) -> str:
+    """The sender as it was approved (case counts: networks compare it so), or Refused."""
+    if text in approved:
+        return text
+    digits = text.removeprefix("+")
+    if digits.isascii() and digits.isdigit():
+        well_formed = 3 <= len(digits) <= 15
+    else:
+        well_formed = (
+            len(text) <= 11
+            and text == text.strip()
+            and all(c.isascii() and (c.isalnum() or c in " .-_&") for c in text)
+        )
+    if not well_formed:
+        raise invalid(
+            "from",
+            "invalid_sender_id",
+            "A sender ID has at most 11 plain letters, digits, spaces, or is a number.",
+        )
+    raise Refused("sender_id_not_approved", f"The sender ID {text!r} is not approved for this account.", 403)
+
+
+def content(body: str, rules: RuleSet) -> None:
+    """Refused `content_rejected` with its reasons, unless the text may be sent."""
+    verdict = check(body, rules)
+    if not verdict.allowed:
+        reasons = [{"check": reason.check, "detail": reason.detail} for reason in verdict.reasons]
+        raise Refused("content_rejected", "The text breaks the content rules.", extra={"reasons": reasons})
+
+
+def admit(
+    request: SendRequest,
+    asker: Asker,
+    reference: Reference,
+    approved: frozenset[str],
+    now: datetime,
+    *,
+    idempotency_hash: str | None = None,
+    traceparent: str | None = None,
+) -> NewMessage:
+    """The message that this request asks for, priced and dated; Refused where it may not be."""
+    quoted = quote(request, asker, reference, now)
+    from_sender = sender(request.sender, approved)
+    content(request.body, reference.content)
+    message_id = new_id()
+    enqueued_at = id_time(message_id)
+    seconds = request.validity_seconds or DEFAULT_VALIDITY[request.lane]
+    return NewMessage(
+        message_id=message_id,
+        enqueued_at=enqueued_at,
+        tenant_id=asker.tenant_id,
+        account_id=asker.account_id,
+        billing_account_id=asker.billing_account_id,
+        to=quoted.to,
+        sender=from_sender,
+        body=request.body,
+        kind=request.type,
+        lane=request.lane,
+        test=asker.mode == "test",
+        encoding=quoted.segments.encoding,
+        segments=quoted.segments.segments,
+        cost=quoted.cost,
+        currency=asker.currency,
+        country=quoted.country,
+        mno=quoted.mno,
+        idempotency_hash=idempotency_hash,
+        metadata=request.metadata,
+        callback_url=request.callback_url,
+        traceparent=traceparent,
+        valid_until=enqueued_at + timedelta(seconds=seconds),
+    )
+
+
+def invalid(field_name: str, code: str, detail: str) -> Refused:
+    """422 `validation_failed` about one member of the body."""
+    return Refused("validation_failed", detail, errors=[FieldError(field_name, code, detail)])
+
+
+def unsupported(detail: str, code: str = "unsupported_destination") -> Refused:
+    """422 `unsupported_destination`; `code` tells the member's error apart."""
+    return Refused(
+        "unsupported_destination", f"Cannot send there: {detail}.", errors=[FieldError("to", code, detail)]
+    )
+
+
+# ---- who fits his balance, and what is a replay
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An Idempotency-Key in the form that is stored: its hash, and the fingerprint of the call."""
+
+    hash: str
+    fingerprint: bytes
+
+
+Respond = Callable[[Mapping[UUID, Refused]], dict[str, Any]]
+"""The response body, given which of the submission's messages were refused for want of credit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one HTTP request asks to be accepted together: 1 message, or a batch of up to 1000."""
+
+    asker: Asker
+    messages: Sequence[NewMessage]
+    respond: Respond
+    key: Key | None = None
+    batch: bool = False
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success: the body, and whether it was given before under the same key."""
+
+    body: dict[str, Any]
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class Decided:
+    """What one transaction is to write, and what each submission is answered."""
+
+    answers: list[Answer | Refused] = field(default_factory=list)
+    accepted: list[NewMessage] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    kept: list[KeptResponse] = field(default_factory=list)
+
+
+def decide(
+    submissions: Sequence[Submission],
+    balances: Mapping[UUID, Balance],
+    kept: Mapping[str, KeptResponse],
+    now: datetime,
+) -> Decided:
+    """Take the submissions in order: replay what was answered before, charge what fits, refuse the rest.
+
+    Within one account a small message may pass behind a large one that did not fit. Only successes are
+    kept under their key: a refused call frees it.
+    """
+    decided = Decided()
+    available = {account: balance.available for account, balance in balances.items()}
+    balance_of = {account: balance.balance for account, balance in balances.items()}
+    known: dict[str, KeptResponse] = dict(kept)
+    for submission in submissions:
+        before = known.get(submission.key.hash) if submission.key else None
+        if before is not None and submission.key is not None:
+            decided.answers.append(replay(before, submission.key))
+            continue
+        refused: dict[UUID, Refused] = {}
+        fitting: list[NewMessage] = []
+        for message in submission.messages:
+            payer = message.billing_account_id
+            if payer not in available or available[payer] < message.cost:
+                refused[message.message_id] = insufficient(message, available.get(payer))
+                continue
+            available[payer] -= message.cost
+            balance_of[payer] -= message.cost
+            fitting.append(message)
+            decided.charges.append(
+                Charge(payer, balances[payer].tenant_id, message.message_id, message.cost, balance_of[payer])
+            )
+        if refused and not submission.batch:
+            decided.answers.append(next(iter(refused.values())))
+            continue
+        decided.accepted.extend(fitting)
+        body = submission.respond(refused)
+        decided.answers.append(Answer(body))
+        if submission.key is not None:
+            response = keepable(submission, submission.key, body, now)
+            known[response.hash] = response
+            decided.kept.append(response)
+    return decided
+
+
+def replay(before: KeptResponse, key: Key) -> Answer | Refused:
+    """The first answer again, or the refusal of a key that was used for another call."""
+    if before.fingerprint != key.fingerprint:
+        return Refused(
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request in the last 48 hours.",
+        )
+    return Answer(before.response_body, replayed=True)
+
+
+def keepable(submission: Submission, key: Key, body: dict[str, Any], now: datetime) -> KeptResponse:
+    """The row that remembers this success."""
+    single = None if submission.batch else submission.messages[0].message_id
+    return KeptResponse(
+        hash=key.hash,
+        tenant_id=submission.asker.tenant_id,
+        account_id=submission.asker.account_id,
+        resource_type="batch" if submission.batch else "message",
+        resource_id=single,
+        fingerprint=key.fingerprint,
+        http_status=202,
+        response_body=body,
+        expires_at=now + KEPT_FOR,
+    )
+
+
+def insufficient(message: NewMessage, available: Decimal | None) -> Refused:
+    """402: the message costs more than is left."""
+    left = FREE if available is None else available
+    return Refused(
+        "insufficient_credit",
+        f"The message costs {message.cost} {message.currency}, {left} {message.currency} is available.",
+        402,
+    )

@@ -1,0 +1,105 @@
+"""What messaging reads besides messages and money: senders, networks, content rules; and the tenant's reads."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
+from sema_common.platform.db import Row, Tx
+from sema_common.values.networks import MnoRow
+
+SQL_APPROVED_SENDERS: Final[LiteralString] = """
+SELECT sender FROM core.sender_ids WHERE account_id = $1 AND status = 'approved'
+"""
+
+
+async def approved_senders(tx: Tx, account_id: UUID) -> frozenset[str]:
+    """The sender IDs that this account may use."""
+    return frozenset(row["sender"] for row in await tx.fetch(SQL_APPROVED_SENDERS, account_id))
+
+
+# Any insert or update gives a row a newer xmin, and a delete changes the count: cheaper than reading it all.
+SQL_REFERENCE_VERSION: Final[LiteralString] = """
+SELECT (SELECT (count(*), max(xmin::text::bigint))::text FROM billing.pricing_tiers) AS prices,
+       (SELECT (count(*), max(xmin::text::bigint))::text FROM core.mno_prefixes) AS networks,
+       (SELECT (count(*), max(xmin::text::bigint))::text FROM core.content_blocklist) AS content
+"""
+
+
+async def reference_version(tx: Tx) -> tuple[str, ...]:
+    """Changes whenever prices, networks or content rules change; the last part is the content rules' own."""
+    row = await tx.fetchrow(SQL_REFERENCE_VERSION)
+    assert row is not None
+    return tuple(row.values())
+
+
+SQL_NETWORKS: Final[LiteralString] = "SELECT prefix, country, mno, source FROM core.mno_prefixes"
+
+
+async def networks(tx: Tx) -> list[MnoRow]:
+    """The MNO registry, both tiers."""
+    return [MnoRow(*row.values()) for row in await tx.fetch(SQL_NETWORKS)]
+
+
+SQL_CONTENT_RULES: Final[LiteralString] = """
+SELECT id, kind, value, language, whole_word FROM core.content_blocklist ORDER BY id
+"""
+
+
+async def content_rules(tx: Tx) -> list[Row]:
+    """Every rule that staff have set."""
+    return await tx.fetch(SQL_CONTENT_RULES)
+
+
+SQL_MESSAGE: Final[LiteralString] = f"""
+SELECT {COLUMNS} FROM orch.sms_messages m WHERE m.message_id = $1 AND m.enqueued_at = $2 AND m.account_id = $3
+"""
+
+
+async def message(tx: Tx, message_id: UUID, enqueued_at: datetime, account_id: UUID) -> MessageRow | None:
+    """One message of the account, or None."""
+    row = await tx.fetchrow(SQL_MESSAGE, message_id, enqueued_at, account_id)
+    return None if row is None else message_row(row)
+
+
+SQL_EVENTS: Final[LiteralString] = """
+SELECT status, occurred_at, source, detail FROM orch.message_events
+WHERE message_id = $1 AND enqueued_at = $2
+ORDER BY occurred_at, orch.status_rank(status), event_key
+"""
+
+
+async def events(tx: Tx, message_id: UUID, enqueued_at: datetime) -> list[Row]:
+    """The whole journey of a message, oldest first."""
+    return await tx.fetch(SQL_EVENTS, message_id, enqueued_at)
+
+
+SQL_MESSAGES: Final[LiteralString] = f"""
+SELECT {COLUMNS} FROM orch.sms_messages m
+WHERE m.account_id = $1 AND (m.enqueued_at, m.message_id) < ($2, $3) AND m.enqueued_at >= $4
+  AND ($5::text IS NULL OR m.status = $5) AND ($6::text IS NULL OR m.to_msisdn = $6)
+  AND ($7::text IS NULL OR m.from_sender = $7) AND ($8::uuid IS NULL OR m.campaign_id = $8)
+  AND ($9::jsonb IS NULL OR m.metadata @> $9)
+ORDER BY m.enqueued_at DESC, m.message_id DESC LIMIT $10
+"""
+
+
+async def messages(
+    tx: Tx,
+    account_id: UUID,
+    *,
+    before: tuple[datetime, UUID],
+    since: datetime,
+    status: str | None,
+    to: str | None,
+    sender: str | None,
+    campaign_id: UUID | None,
+    metadata: Mapping[str, str] | None,
+    limit: int,
+) -> list[MessageRow]:
+    """A page of the account's messages, newest first, older than `before`."""
+    rows = await tx.fetch(
+        SQL_MESSAGES, account_id, *before, since, status, to, sender, campaign_id, metadata, limit
+    )
+    return [message_row(row) for row in rows]
