@@ -24,7 +24,7 @@ Submit = Callable[[RawDlr], Awaitable[None]]
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive: whoever is slower holds a connection for nothing."""
 
-RETRY_AFTER: Final = 5.0
+RETRY_AFTER: Final = "5"
 """Seconds that a 503 asks the aggregator to wait; a broker's restart takes about that long."""
 
 
@@ -65,8 +65,7 @@ class Door:
             metrics.REFUSED.labels("disconnected").inc()
         except RetryLater as later:
             code = "overloaded" if isinstance(later, Overloaded) else "unavailable"
-            after = {"retry-after": f"{later.after or RETRY_AFTER:.0f}"}
-            await _problem(send, 503, code, "not taken, please send it again", after)
+            await _problem(send, 503, code, "not taken, please send it again", {"retry-after": RETRY_AFTER})
         else:
             await _answer(send, 200, b"OK", {"content-type": "text/plain"})
 

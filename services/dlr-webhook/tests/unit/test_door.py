@@ -46,7 +46,7 @@ def door(broker: Broker) -> Door:
 
 @pytest.fixture
 async def http(door: Door) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(door)  # type: ignore[arg-type]  # httpx types scopes more loosely than it sends
+    transport = httpx.ASGITransport(door)
     async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
         yield client
 
