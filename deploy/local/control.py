@@ -1,0 +1,224 @@
+"""What people and tests do to a stack: bring it up, take it down, stop or start one program, look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.local import bootstrap, services, stores
+from deploy.local.credentials import load
+from deploy.local.layout import DEFAULT_HOME, DEFAULT_PORT_BASE, ROOT, Layout
+from deploy.local.programs import Process, Program, left_behind, read_pid
+from deploy.local.supervisor import BOOTSTRAP, Supervisor, only_supervisor, read_wanted, say
+
+# A first start makes a database cluster and a broker; two busy cores have needed 40 s for it.
+UP_SECONDS: Final = 120.0
+# The services' grace, then the stores'.
+DOWN_SECONDS: Final = 100.0
+LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
+
+
+def find(home: Path = DEFAULT_HOME, durable: bool = True) -> Layout:
+    """The stack of this home: as it runs, else as the environment (SEMA_PORT_BASE) would start it."""
+    base = int(os.environ.get("SEMA_PORT_BASE", DEFAULT_PORT_BASE))
+    layout = Layout(home=home.resolve(), port_base=base, durable=durable)
+    status = read_status(layout)
+    return replace(layout, port_base=status["port_base"], durable=status["durable"]) if status else layout
+
+
+def programs(layout: Layout) -> dict[str, Program]:
+    secrets = load(layout.secrets_file)
+    return {p.name: p for p in (*stores.programs(layout, secrets), *services.programs(layout, secrets))}
+
+
+def run(layout: Layout, only: Iterable[str] = ()) -> None:
+    """The supervisor itself, in the foreground, until SIGTERM or Ctrl-C."""
+    layout.make_directories()
+    with only_supervisor(layout):
+        table = programs(layout)
+        _want(layout, _with_needs(table, only) or frozenset(table))
+        _roll_logs(layout)
+        supervisor = Supervisor(layout, table, lambda wanted: bootstrap.prepare(layout, wanted))
+        asyncio.run(supervisor.run())
+
+
+def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) -> None:
+    """Returns when everything wanted answers; on a running or half-running stack it mends what is missing."""
+    layout.make_directories()
+    table = programs(layout)
+    wanted = _with_needs(table, only) or frozenset(table)
+    with (layout.run / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if read_status(layout):
+            _want(layout, read_wanted(layout) | wanted)
+            _wake(layout)
+        else:
+            layout.status_file.unlink(missing_ok=True)
+            _spawn_supervisor(layout, wanted)
+        _await_ready(layout, wanted, seconds)
+
+
+def down(layout: Layout) -> None:
+    """Stops everything, also what a supervisor that was killed left behind."""
+    pid = supervisor_pid(layout)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+        asyncio.run(_gone(pid, DOWN_SECONDS))
+    asyncio.run(_stop_left_behind(layout))
+
+
+def stop(layout: Layout, names: Iterable[str]) -> None:
+    """Ends single programs, which then stay down (a broker that is away for minutes) until `start`."""
+    names = frozenset(names)
+    _want(layout, read_wanted(layout) - names)
+    _wake(layout)
+    _poll(layout, DOWN_SECONDS, lambda status: not names & status["programs"].keys())
+
+
+def supervisor_pid(layout: Layout) -> int | None:
+    """Its pid while it lives; the check of the command line is against a reused number."""
+    pid = read_pid(layout.pid_file("supervisor"))
+    try:
+        return pid if pid and b"deploy.local" in Path(f"/proc/{pid}/cmdline").read_bytes() else None
+    except FileNotFoundError:
+        return None
+
+
+def read_status(layout: Layout) -> dict[str, Any] | None:
+    """What the running supervisor last wrote; None without a running supervisor."""
+    if supervisor_pid(layout) is None:
+        return None
+    try:
+        status: dict[str, Any] = json.loads(layout.status_file.read_text())
+    except FileNotFoundError:
+        return None
+    return status
+
+
+def _spawn_supervisor(layout: Layout, wanted: frozenset[str]) -> None:
+    arguments = ["run", "--home", str(layout.home), "--only", ",".join(sorted(wanted))]
+    with layout.log_file("supervisor").open("ab") as log:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local", *arguments, *([] if layout.durable else ["--fast"])],
+            env={**os.environ, "SEMA_PORT_BASE": str(layout.port_base)},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while supervisor.poll() is None and not layout.status_file.exists():
+        time.sleep(0.05)
+    if supervisor.returncode is not None:
+        sys.exit(f"the supervisor ended at once:\n{_tail(layout, 'supervisor')}")
+
+
+def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None:
+    expected = wanted | ({BOOTSTRAP} if "postgres" in wanted else set())
+    seen: set[str] = set()
+
+    def everything_ready(status: dict[str, Any]) -> bool:
+        states = status["programs"]
+        ready = {name for name in expected if states.get(name, {}).get("phase") == "ready"}
+        for name in sorted(ready - seen):
+            print(f"  {name:<18} ready", flush=True)
+        seen.update(ready)
+        return ready == expected
+
+    if not _poll(layout, seconds, everything_ready):
+        sys.exit(_why_not(layout, expected))
+
+
+def _poll(layout: Layout, seconds: float, done: Any) -> bool:
+    """Asks the status file ten times a second; False when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        status = read_status(layout)
+        if status is not None and done(status):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _why_not(layout: Layout, expected: Iterable[str]) -> str:
+    """For each program that did not come: what its probe or its start last said, and where its log is."""
+    states = (read_status(layout) or {"programs": {}})["programs"]
+    lines = [f"not ready in time (logs in {layout.log}):"]
+    for name in sorted(expected):
+        state = states.get(name, {"phase": "unknown", "detail": ""})
+        if state["phase"] != "ready":
+            lines.append(f"  {name}: {state['phase']}; {state['detail'] or 'nothing known'}")
+            lines.append(_tail(layout, name))
+    return "\n".join(lines)
+
+
+def _tail(layout: Layout, name: str) -> str:
+    log = layout.log_file(name)
+    lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
+    return "\n".join(f"      {line}" for line in lines)
+
+
+def _want(layout: Layout, names: Iterable[str]) -> None:
+    layout.wanted_file.write_text("\n".join(sorted(names)))
+
+
+def _wake(layout: Layout) -> None:
+    pid = supervisor_pid(layout)
+    if pid is None:
+        sys.exit("the stack is not running; start it with: make up")
+    os.kill(pid, signal.SIGHUP)
+
+
+def _with_needs(table: dict[str, Program], names: Iterable[str]) -> frozenset[str]:
+    """The names and whatever they stand on."""
+    found: set[str] = set()
+    open_names = list(names)
+    while open_names:
+        name = open_names.pop()
+        if name == BOOTSTRAP:
+            name = "postgres"
+        if name not in table:
+            sys.exit(f"no program is called {name}; there are: {', '.join(table)}")
+        if name not in found:
+            found.add(name)
+            open_names += table[name].needs
+    return frozenset(found)
+
+
+def _roll_logs(layout: Layout) -> None:
+    for log in layout.log.glob("*.log"):
+        if log.name != "supervisor.log" and log.stat().st_size > LOG_KEPT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+
+
+async def _stop_left_behind(layout: Layout) -> None:
+    """Services first, then the stores, epmd last: the order of the supervisor."""
+    for group in (services.SERVICES, ("sandbox",), ("postgres", "redis", "rabbitmq"), ("epmd",)):
+        await asyncio.gather(*(_stop_one(layout, name) for name in group))
+
+
+async def _stop_one(layout: Layout, name: str) -> None:
+    found = left_behind(layout, name)
+    if found is not None:
+        say(f"stopping {name} (pid {found[0]}), which had no supervisor")
+        await Process(found[0], None).stop(programs(layout)[name])
+    layout.pid_file(name).unlink(missing_ok=True)
+
+
+async def _gone(pid: int, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await Process(pid, None).gone()
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,125 @@
+"""The table of the stack's own programs: the sandbox and the seven services, each with its environment.
+
+To add a service: a port in `layout.PORT_OFFSETS`, a line here. Whatever the table does not set is
+inherited from the shell, so `LOG_LEVEL=debug make up` does what it says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from deploy.local import probes
+from deploy.local.layout import ROOT, Layout
+from deploy.local.programs import Program
+
+SERVICES: Final = (
+    "main-api",
+    "sms-worker",
+    "dlr-webhook",
+    "dlr-processor",
+    "phone-validator",
+    "content-worker",
+    "webhook-delivery",
+)
+
+AGGREGATORS: Final = ("celcom", "africastalking")
+CELCOM_PARTNER_ID: Final = "36"
+
+
+def programs(layout: Layout, secrets: Mapping[str, str]) -> list[Program]:
+    return [_sandbox(layout, secrets), *(_service(layout, secrets, name) for name in SERVICES)]
+
+
+def environment(layout: Layout, secrets: Mapping[str, str], name: str) -> dict[str, str]:
+    """The service's whole environment, for the supervisor and for the operators' CLI."""
+    return inherited() | _common(layout, name) | _own(layout, secrets)[name]
+
+
+def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    def postgres(role: str) -> dict[str, str]:
+        return {"DATABASE_URL": layout.dsn(role)}
+
+    def http(name: str) -> dict[str, str]:
+        return {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(layout.port(name))}
+
+    amqp = {"AMQP_URL": layout.amqp(secrets["AMQP_PASSWORD"])}
+    redis = {"REDIS_URL": layout.redis()}
+    dlr_tokens = ",".join(f"{aggregator}:{secrets['DLR_TOKEN']}" for aggregator in AGGREGATORS)
+    # Customers' webhooks may go to this machine: both the room that takes the address and the one that
+    # dials it.
+    loopback = {"WEBHOOKS_ALLOW_LOOPBACK": "true", "SECRETS_KEYS": secrets["SECRETS_KEYS"]}
+    return {
+        "main-api": {
+            **postgres("main_api"),
+            "PIPELINE_DATABASE_URL": layout.dsn("main_api_pipeline"),
+            **amqp,
+            **redis,
+            **http("main-api"),
+            **loopback,
+            "JWT_PRIVATE_KEY": secrets["JWT_PRIVATE_KEY"],
+        },
+        "sms-worker": {
+            **postgres("sms_worker_pipeline"),
+            **amqp,
+            **redis,
+            "CELCOM_BASE_URL": layout.http("sandbox"),
+            "CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
+            "CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
+            "IN_DOUBT_HOLD_SECONDS": "20",  # 300 in production; a demonstration cannot wait that long
+        },
+        "dlr-webhook": {**amqp, **http("dlr-webhook"), "DLR_TOKENS": dlr_tokens},
+        "dlr-processor": {**postgres("dlr_processor_pipeline"), **amqp},
+        "phone-validator": {**postgres("phone_validator_pipeline"), **amqp},
+        "content-worker": {**postgres("content_worker_pipeline"), **amqp, **redis},
+        "webhook-delivery": {**postgres("webhook_delivery_pipeline"), **amqp, **loopback},
+    }
+
+
+def _common(layout: Layout, name: str) -> dict[str, str]:
+    return {
+        "ENVIRONMENT": "local",
+        "OPS_HOST": "127.0.0.1",
+        "OPS_PORT": str(layout.port(f"{name}-ops")),
+        "TRACE_SAMPLE_RATIO": "1",
+    }
+
+
+def inherited() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "TZ": "UTC"}
+
+
+def _service(layout: Layout, secrets: Mapping[str, str], name: str) -> Program:
+    public = (layout.port(name),) if name in {"main-api", "dlr-webhook"} else ()
+    return Program(
+        name=name,
+        command=(sys.executable, "-m", f"sema_{name.replace('-', '_')}"),
+        env=environment(layout, secrets, name),
+        cwd=ROOT,
+        ready=lambda: probes.http(f"{layout.http(f'{name}-ops')}/readyz"),
+        needs=("bootstrap", "redis", "rabbitmq", "sandbox"),
+        ports=(layout.port(f"{name}-ops"), *public),
+    )
+
+
+def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
+    port = layout.port("sandbox")
+    return Program(
+        name="sandbox",
+        command=(sys.executable, "-m", "deploy.sandbox"),
+        env=inherited()
+        | {
+            "SANDBOX_HOST": "127.0.0.1",
+            "SANDBOX_PORT": str(port),
+            "SANDBOX_DLR_URL": layout.http("dlr-webhook"),
+            "SANDBOX_DLR_TOKEN": secrets["DLR_TOKEN"],
+            "SANDBOX_CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
+            "SANDBOX_CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
+        },
+        cwd=ROOT,
+        ready=lambda: probes.http(f"{layout.http('sandbox')}/healthz"),
+        ports=(port,),
+        grace=5.0,
+    )
