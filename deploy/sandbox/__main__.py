@@ -1,0 +1,36 @@
+"""`python -m deploy.sandbox --port N --dlr-url http://127.0.0.1:21021/celcom/<token>`"""
+
+import argparse
+
+import uvicorn
+from deploy.sandbox.app import Sandbox
+from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID
+
+KEEP_ALIVE_SECONDS = 120
+"""Longer than any client of ours keeps an idle connection: a close by us could meet a request on its way."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="deploy.sandbox", description="Aggregators, simulated over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dlr-url", help="where delivery reports are pushed, token and all; none: nowhere")
+    parser.add_argument("--partner-id", default=DEFAULT_PARTNER_ID)
+    parser.add_argument("--api-key", default=DEFAULT_API_KEY)
+    given = parser.parse_args()
+    uvicorn.run(
+        Sandbox(given.dlr_url, given.partner_id, given.api_key),
+        host=given.host,
+        port=given.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+    )
+
+
+if __name__ == "__main__":
+    main()
