@@ -1,0 +1,47 @@
+"""Who a request acts for: the words that every module uses for it."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Someone acting for an account. `key_id` or `user_id` is set, as `kind` says; a key has scopes, a user a role.
+
+    `account_id` is whose data it is, `billing_account_id` who pays, `tenant_id` the wall that both stand behind.
+    Rates are None where the tier decides.
+    """
+
+    kind: Literal["key", "user"]
+    account_id: UUID
+    tenant_id: UUID
+    billing_account_id: UUID
+    tier: str
+    currency: str
+    account_status: str
+    account_type: str
+    key_id: UUID | None = None
+    user_id: UUID | None = None
+    role: str | None = None
+    scopes: frozenset[str] = frozenset()
+    mode: Literal["live", "test"] = "live"
+    rate_per_second: int | None = None
+    rate_burst: int | None = None
+    priority_per_second: int | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The key's or the user's own id."""
+        return self.key_id or self.user_id or self.account_id
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """One of us: belongs to no account."""
+
+    user_id: UUID
+    role: str
+
+
+Principal = Caller | Staff

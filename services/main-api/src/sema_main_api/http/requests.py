@@ -1,0 +1,84 @@
+"""One request as handlers see it: starlette's, with a body that is bounded in size and in time."""
+
+import asyncio
+from typing import Any, Final
+from uuid import UUID
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
+from starlette.types import Receive, Scope, Send
+
+from sema_common.values.errors import Refused
+from sema_main_api.http.problems import not_found
+
+BODY_SECONDS: Final = 30.0
+"""A client that has not sent its whole body by then is not going to."""
+
+
+class Request(StarletteRequest):
+    """`request_id` is the id that the answer bears; `noted` holds what the handler adds to the one log line."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: dict[bytes, bytes],
+        request_id: str,
+        cap: int,
+    ) -> None:
+        super().__init__(scope, receive, send)
+        self.request_id = request_id
+        self.noted: dict[str, Any] = {}
+        self._by_name = headers
+        self.cap = cap
+
+    def header(self, name: bytes) -> bytes | None:
+        """A header by its lower-case name."""
+        return self._by_name.get(name)
+
+    def path_id(self, name: str = "id") -> UUID:
+        """An id out of the path; what is no UUID names nothing: 404."""
+        try:
+            return UUID(self.path_params[name])
+        except ValueError:
+            raise not_found() from None
+
+    @property
+    def body_was_read(self) -> bool:
+        return hasattr(self, "_body")
+
+    @property
+    def client_ip(self) -> str:
+        """Whoever is at the other end, as far as the server trusts what it was told."""
+        return self.client.host if self.client else ""
+
+    async def body(self) -> bytes:
+        """The whole body. Refused(413) as soon as it is longer than this operation takes, 408 when it never ends."""
+        if not hasattr(self, "_body"):
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    self._body = await self._read()
+            except TimeoutError:
+                raise Refused("request_timeout", "The body did not arrive in time.", 408) from None
+        return self._body
+
+    async def _read(self) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > self.cap:
+                raise too_large(self.cap)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks) if len(chunks) > 1 else chunk
+
+
+def too_large(cap: int) -> Refused:
+    """413 for a body beyond `cap` bytes."""
+    return Refused("body_too_large", f"The body is larger than {cap} bytes.", 413)

@@ -1,0 +1,147 @@
+"""The floor's statements: who a key or user is, the tenant of a transaction, idempotency's lock, the audit log."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from sema_common.platform.db import Database, Row, Tx
+from sema_main_api.http.callers import Caller, Principal, Staff
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key that is not revoked, and when it ends by itself."""
+
+    caller: Caller
+    expires_at: datetime | None
+
+
+SQL_FIND_KEY: Final[LiteralString] = """
+SELECT k.id, k.mode, k.scopes, k.expires_at, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier,
+       a.currency, a.status, a.type, a.rate_per_second, a.rate_burst, a.priority_per_second
+FROM core.api_keys k JOIN core.accounts a ON a.id = k.account_id
+WHERE k.hash = $1 AND k.revoked_at IS NULL
+"""
+
+
+async def find_key(tx: Tx, key_hash: bytes) -> FoundKey | None:
+    """The holder of a key by its SHA-256; None when it is unknown or revoked."""
+    row = await tx.fetchrow(SQL_FIND_KEY, key_hash)
+    if row is None:
+        return None
+    caller = _caller(row, kind="key", key_id=row["id"], mode=row["mode"], scopes=frozenset(row["scopes"]))
+    return FoundKey(caller, row["expires_at"])
+
+
+SQL_FIND_USER: Final[LiteralString] = """
+SELECT u.id, u.role, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.status, a.type,
+       a.rate_per_second, a.rate_burst, a.priority_per_second
+FROM core.users u LEFT JOIN core.accounts a ON a.id = u.account_id
+WHERE u.id = $1 AND u.disabled_at IS NULL
+"""
+
+
+async def find_user(tx: Tx, user_id: UUID) -> Principal | None:
+    """A user or member of staff; None when unknown or disabled."""
+    row = await tx.fetchrow(SQL_FIND_USER, user_id)
+    if row is None:
+        return None
+    if row["account_id"] is None:
+        return Staff(row["id"], row["role"])
+    return _caller(row, kind="user", user_id=row["id"], role=row["role"])
+
+
+def _caller(row: Row, **own: Any) -> Caller:
+    return Caller(
+        account_id=row["account_id"],
+        tenant_id=row["tenant_id"],
+        billing_account_id=row["billing_account_id"],
+        tier=row["tier"],
+        currency=row["currency"],
+        account_status=row["status"],
+        account_type=row["type"],
+        rate_per_second=row["rate_per_second"],
+        rate_burst=row["rate_burst"],
+        priority_per_second=row["priority_per_second"],
+        **own,
+    )
+
+
+SQL_TOUCH_KEYS: Final[LiteralString] = """
+UPDATE core.api_keys k SET last_used_at = used.at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS used(id, at)
+WHERE k.id = used.id AND (k.last_used_at IS NULL OR k.last_used_at < used.at)
+"""
+
+
+async def touch_keys(tx: Tx, used: Mapping[UUID, datetime]) -> None:
+    """Write when keys were last used, in the order of their ids; a later time that is there already stays."""
+    ordered = sorted(used.items())
+    await tx.execute(SQL_TOUCH_KEYS, [key_id for key_id, _ in ordered], [at for _, at in ordered])
+
+
+SQL_SET_TENANT: Final[LiteralString] = "SELECT set_config('app.tenant_id', $1, true)"
+
+
+@asynccontextmanager
+async def tenant_tx(db: Database, caller: Caller) -> AsyncIterator[Tx]:
+    """A transaction on the tenant-facing pool that sees the caller's tenant only (row-level security).
+
+    The wall is the tenant's: inside an agent's tenant every query names its account as well.
+    """
+    async with db.transaction() as tx:
+        await tx.execute(SQL_SET_TENANT, str(caller.tenant_id))
+        yield tx
+
+
+SQL_LOCK_KEY: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+SQL_LOCK_TIMEOUT: Final[LiteralString] = "SELECT set_config('lock_timeout', $1, true)"
+
+
+async def lock_idempotency_key(tx: Tx, key_hash: str, wait_ms: int) -> None:
+    """Let one call with this key go on at a time; LockBusy when another has not finished within `wait_ms`."""
+    await tx.execute(SQL_LOCK_TIMEOUT, str(wait_ms))
+    await tx.execute(SQL_LOCK_KEY, key_hash)
+
+
+SQL_AUDIT: Final[LiteralString] = """
+INSERT INTO core.audit_log (actor, actor_id, action, subject_type, subject_id, account_id, before, after, reason,
+    request_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One line of the audit log: who did what to whom. `before` and `after` never hold a secret."""
+
+    actor: str
+    actor_id: UUID | None
+    action: str
+    subject_type: str
+    subject_id: str
+    account_id: UUID | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    reason: str | None = None
+    request_id: str | None = None
+
+
+async def write_audit(tx: Tx, audit: Audit) -> None:
+    """Append to the audit log, in the transaction of what it tells of."""
+    await tx.execute(
+        SQL_AUDIT,
+        audit.actor,
+        audit.actor_id,
+        audit.action,
+        audit.subject_type,
+        audit.subject_id,
+        audit.account_id,
+        audit.before,
+        audit.after,
+        audit.reason,
+        audit.request_id,
+    )
