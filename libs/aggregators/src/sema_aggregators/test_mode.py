@@ -128,7 +128,7 @@ class TestMode:
     def answer(self, call: HttpCall) -> TestAnswer:
         """Play the aggregator for a `call` of `submit`'s making. ValueError for any other."""
         asked: Any = parsing.json(call.body)
-        if type(asked) is not dict:
+        if call.path != _PATH or type(asked) is not dict:
             raise ValueError("not a call of test mode")
         script = script_of(asked["to"])
         if script.reaction is Reaction.REFUSE:
