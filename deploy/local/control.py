@@ -25,15 +25,15 @@ from deploy.local.supervisor import BOOTSTRAP, Supervisor, only_supervisor, read
 UP_SECONDS: Final = 120.0
 # The services' grace, then the stores'.
 DOWN_SECONDS: Final = 100.0
+# It only reads a few files before it reports for the first time.
+SUPERVISOR_SECONDS: Final = 15.0
 LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
 
 
 def find(home: Path = DEFAULT_HOME, durable: bool = True) -> Layout:
     """The stack of this home: as it runs, else as the environment (SEMA_PORT_BASE) would start it."""
     base = int(os.environ.get("SEMA_PORT_BASE", DEFAULT_PORT_BASE))
-    layout = Layout(home=home.resolve(), port_base=base, durable=durable)
-    status = read_status(layout)
-    return replace(layout, port_base=status["port_base"], durable=status["durable"]) if status else layout
+    return _as_running(Layout(home=home.resolve(), port_base=base, durable=durable))
 
 
 def programs(layout: Layout) -> dict[str, Program]:
@@ -52,13 +52,18 @@ def run(layout: Layout, only: Iterable[str] = ()) -> None:
         asyncio.run(supervisor.run())
 
 
-def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) -> None:
-    """Returns when everything wanted answers; on a running or half-running stack it mends what is missing."""
-    layout.make_directories()
-    table = programs(layout)
-    wanted = _with_needs(table, only) or frozenset(table)
-    with (layout.run / "up.lock").open("w") as lock:
+def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) -> Layout:
+    """Returns when everything wanted answers; on a running or half-running stack it mends what is missing.
+
+    Several callers at once wait for each other. The layout is the running stack's, whatever ports were asked for.
+    """
+    layout.home.mkdir(parents=True, exist_ok=True)
+    with (layout.home / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        layout = _as_running(layout)
+        layout.make_directories()
+        table = programs(layout)
+        wanted = _with_needs(table, only) or frozenset(table)
         if read_status(layout):
             _want(layout, read_wanted(layout) | wanted)
             _wake(layout)
@@ -66,6 +71,7 @@ def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) ->
             layout.status_file.unlink(missing_ok=True)
             _spawn_supervisor(layout, wanted)
         _await_ready(layout, wanted, seconds)
+        return layout
 
 
 def down(layout: Layout) -> None:
@@ -76,6 +82,16 @@ def down(layout: Layout) -> None:
         os.kill(pid, signal.SIGCONT)
         asyncio.run(_gone(pid, DOWN_SECONDS))
     asyncio.run(_stop_left_behind(layout))
+
+
+def discard(layout: Layout) -> None:
+    """Kills everything at once, for a stack whose data nobody will need again; returns when all are gone."""
+    pids = [pid] if (pid := supervisor_pid(layout)) else []
+    pids += [found[0] for name in programs(layout) if (found := left_behind(layout, name))]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        asyncio.run(_gone(pid, DOWN_SECONDS))
 
 
 def stop(layout: Layout, names: Iterable[str]) -> None:
@@ -106,22 +122,27 @@ def read_status(layout: Layout) -> dict[str, Any] | None:
     return status
 
 
+def _as_running(layout: Layout) -> Layout:
+    status = read_status(layout)
+    return replace(layout, port_base=status["port_base"], durable=status["durable"]) if status else layout
+
+
 def _spawn_supervisor(layout: Layout, wanted: frozenset[str]) -> None:
+    """Starts `run` as nobody's child, so that it outlives us and leaves no zombie with whoever called."""
     arguments = ["run", "--home", str(layout.home), "--only", ",".join(sorted(wanted))]
+    arguments += [] if layout.durable else ["--fast"]
     with layout.log_file("supervisor").open("ab") as log:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local", *arguments, *([] if layout.durable else ["--fast"])],
+        subprocess.run(
+            ["setsid", "--fork", sys.executable, "-m", "deploy.local", *arguments],
             env={**os.environ, "SEMA_PORT_BASE": str(layout.port_base)},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            check=True,
         )
-    while supervisor.poll() is None and not layout.status_file.exists():
-        time.sleep(0.05)
-    if supervisor.returncode is not None:
-        sys.exit(f"the supervisor ended at once:\n{_tail(layout, 'supervisor')}")
+    if not _poll(layout, SUPERVISOR_SECONDS, lambda _: True):
+        sys.exit(f"the supervisor does not start:\n{_tail(layout, 'supervisor')}")
 
 
 def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None:

@@ -106,20 +106,23 @@ def _service(layout: Layout, secrets: Mapping[str, str], name: str) -> Program:
 
 def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
     port = layout.port("sandbox")
+    options = {
+        "--port": str(port),
+        "--dlr-url": f"{layout.http('dlr-webhook')}/celcom/{secrets['DLR_TOKEN']}",
+        "--partner-id": CELCOM_PARTNER_ID,
+        "--api-key": secrets["CELCOM_API_KEY"],
+    }
     return Program(
         name="sandbox",
-        command=(sys.executable, "-m", "deploy.sandbox"),
-        env=inherited()
-        | {
-            "SANDBOX_HOST": "127.0.0.1",
-            "SANDBOX_PORT": str(port),
-            "SANDBOX_DLR_URL": layout.http("dlr-webhook"),
-            "SANDBOX_DLR_TOKEN": secrets["DLR_TOKEN"],
-            "SANDBOX_CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
-            "SANDBOX_CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
-        },
+        command=(
+            sys.executable,
+            "-m",
+            "deploy.sandbox",
+            *(part for pair in options.items() for part in pair),
+        ),
+        env=inherited(),
         cwd=ROOT,
-        ready=lambda: probes.http(f"{layout.http('sandbox')}/healthz"),
+        ready=lambda: probes.listening(port),
         ports=(port,),
         grace=5.0,
     )
