@@ -122,7 +122,7 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
         ),
         env=inherited(),
         cwd=ROOT,
-        ready=lambda: probes.listening(port),
+        ready=lambda: probes.http(f"{layout.http('sandbox')}/healthz"),
         ports=(port,),
         grace=5.0,
     )
