@@ -1,1 +1,10 @@
-"""Reads raw delivery reports, matches them to messages and moves the status."""
+"""dlr-processor: reads raw delivery reports, matches them to messages and moves the status.
+
+Doors in:   `dlr.inbound` (RawDlrs as aggregators sent them, RematchDlrs from its own loop).
+Doors out:  Postgres in batches; `webhooks.outbound` (message.delivered, message.failed, message.expired).
+Writes:     `dlr`; status and events in `orch`; refunds in `billing` where the account's policy says so.
+Decides:    what a report says, which message it is about, whether the status climbs.
+
+What must never happen here: a report that is lost because nobody could read or match it (it is quarantined
+or kept and tried again); a status that goes back; a second fact for a repeated report.
+"""

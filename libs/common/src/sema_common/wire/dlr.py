@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
@@ -27,6 +28,23 @@ class RawDlrs(WireMessage):
 
     TYPE: ClassVar[str] = "dlr.raw"
     reports: Annotated[tuple[RawDlr, ...], Field(min_length=1, max_length=MAX_REPORTS)]
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+
+class KeptReport(WireItem):
+    """A stored report, by the key of its row."""
+
+    id: UUID
+    received_at: datetime
+
+
+class RematchDlrs(WireMessage):
+    """Reports that came before their submit was recorded, and whose submit is there now."""
+
+    TYPE: ClassVar[str] = "dlr.rematch"
+    reports: Annotated[tuple[KeptReport, ...], Field(min_length=1, max_length=MAX_REPORTS)]
 
     def __len__(self) -> int:
         return len(self.reports)

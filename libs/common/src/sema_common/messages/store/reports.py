@@ -41,15 +41,19 @@ WITH reported AS MATERIALIZED (
         AS r(message_id, enqueued_at, status, reported_at, error, detail)
 ), moved AS (
     UPDATE orch.sms_messages m
-    SET status = r.status, status_updated_at = r.reported_at, processed_at = r.reported_at, last_error = r.error,
-        delivered_at = CASE WHEN r.status = 'delivered' THEN r.reported_at END, updated_at = now()
+    SET status = r.status, last_error = r.error, updated_at = now(),
+        status_updated_at = GREATEST(r.reported_at, m.sent_at, m.queued_at, m.enqueued_at),
+        processed_at = GREATEST(r.reported_at, m.sent_at, m.queued_at, m.enqueued_at),
+        delivered_at = CASE WHEN r.status = 'delivered'
+                            THEN GREATEST(r.reported_at, m.sent_at, m.queued_at, m.enqueued_at) END
     FROM reported r
     WHERE m.message_id = r.message_id AND m.enqueued_at = r.enqueued_at
       AND orch.status_rank(r.status) > orch.status_rank(m.status)
-    RETURNING {COLUMNS}, r.detail AS report_detail, r.reported_at
+    RETURNING {COLUMNS}, r.detail AS report_detail
 ), events AS (
     INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
-    SELECT message_id, enqueued_at, tenant_id, status, status, reported_at, 'dlr-processor', report_detail FROM moved
+    SELECT message_id, enqueued_at, tenant_id, status, status, status_updated_at, 'dlr-processor', report_detail
+    FROM moved
     ON CONFLICT DO NOTHING
 )
 SELECT * FROM moved
@@ -58,6 +62,8 @@ SELECT * FROM moved
 
 async def apply_reports(tx: Tx, reported: Sequence[Reported]) -> dict[UUID, MessageRow]:
     """Move what climbs, with its event; answers the moved messages as they stand now.
+
+    A report's own time has whole seconds at best: no message is shown as delivered before it was sent.
 
     Who refunds (an account with `refund_undelivered`) locks the balances first.
     """

@@ -15,7 +15,12 @@ COLUMNS: Final[
 ] = """m.message_id, m.tenant_id, m.account_id, m.billing_account_id, m.campaign_id,
     m.to_msisdn, m.from_sender, m.body, m.message_type, m.lane, m.test, m.encoding, m.segment_count, m.cost,
     m.currency, m.country, m.operator_id, m.route_id, m.status, m.attempt_count, m.last_error, m.metadata,
-    m.callback_url, m.traceparent, m.valid_until, m.enqueued_at, m.queued_at, m.sent_at, m.delivered_at"""
+    m.callback_url, m.traceparent, m.valid_until, m.enqueued_at, m.queued_at, m.sent_at, m.delivered_at,
+    m.status_updated_at"""
+
+
+WIDTH: Final = 30
+"""How many columns that is; a statement may return more behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class MessageRow:
     queued_at: datetime | None
     sent_at: datetime | None
     delivered_at: datetime | None
+    status_at: datetime
 
     def job(self, queued_at: datetime, attempt: int = 1) -> SmsJob:
         """The wire job that submits this message (again)."""
@@ -84,4 +90,4 @@ class MessageRow:
 
 def message_row(row: Row) -> MessageRow:
     """A record whose first columns are `COLUMNS`."""
-    return MessageRow(*list(row.values())[:29])
+    return MessageRow(*list(row.values())[:WIDTH])

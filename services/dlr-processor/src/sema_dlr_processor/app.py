@@ -1,0 +1,43 @@
+"""Composition root: Postgres, the broker, the batches of `dlr.inbound`, the loops."""
+
+from datetime import timedelta
+from typing import Final
+
+from sema_common.platform.bus import Bus
+from sema_common.platform.db import Database
+from sema_common.platform.dead_letters import drain
+from sema_common.platform.runtime import Room
+from sema_common.wire.dlr import RawDlrs, RematchDlrs
+from sema_dlr_processor.handlers import ReportHandler
+from sema_dlr_processor.loops import REMATCH_SECONDS, WATCH_SECONDS, Rematch
+from sema_dlr_processor.settings import Settings
+
+QUEUE: Final = "dlr.inbound"
+SCHEMA_REVISION: Final = "0007"
+
+
+async def open_room(room: Room, settings: Settings) -> None:
+    """Closed in reverse: the consumer finishes its batches, then broker and pool go."""
+    # One connection for each batch in flight; the loops, dead letters and checks share two more.
+    db = await room.open(
+        Database.open(settings.database_url, name="pipeline", max_size=settings.batches_in_flight + 2)
+    )
+    bus = await room.open(Bus.open(settings.amqp_url, name="dlr-processor"))
+    room.ready_when("postgres", db.check_writable)
+    room.ready_when("schema", lambda: db.check_schema(SCHEMA_REVISION))
+    room.ready_when("broker", bus.check)
+    rematch = Rematch(db, bus, timedelta(hours=settings.abandon_hours))
+    await room.every("rematch", REMATCH_SECONDS, rematch.find)
+    await room.every("watch", WATCH_SECONDS, rematch.watch)
+    await room.open(drain(bus, db, QUEUE), "dead letters")
+    handler = ReportHandler(db, bus)
+    consumer = bus.consume_batches(
+        QUEUE,
+        [RawDlrs, RematchDlrs],
+        handler.handle,
+        prefetch=settings.batch_reports * settings.batches_in_flight,
+        max_items=settings.batch_reports,
+        linger=settings.batch_seconds,
+        batches=settings.batches_in_flight,
+    )
+    await room.open(consumer, f"consumer {QUEUE}")

@@ -1,0 +1,103 @@
+"""What a batch of reports adds up to. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, cast
+from uuid import UUID
+
+from sema_aggregators import Report
+from sema_common.messages.status import FINAL, Status, climbs
+from sema_common.messages.store.reports import Noted, Reported
+
+MAX_AHEAD: Final = timedelta(minutes=5)
+"""How far an aggregator's clock may run before ours; a time beyond that is not believed."""
+
+FIRST_RETRY: Final = timedelta(seconds=1)
+LAST_RETRY: Final = timedelta(minutes=10)
+
+FinalStatus = Literal["delivered", "failed", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One report as it is stored: the row's key, what it says, and when we got it."""
+
+    id: UUID
+    received_at: datetime
+    aggregator: str
+    report: Report
+    raw: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What submits are found by."""
+        return self.aggregator, self.report.aggregator_id
+
+    @property
+    def at(self) -> datetime:
+        """When it happened: the report's own time if it is credible, else when we got it."""
+        at = self.report.occurred_at
+        return self.received_at if at is None or at > self.received_at + MAX_AHEAD else at
+
+    @property
+    def is_final(self) -> bool:
+        return self.report.status in FINAL
+
+    def detail(self) -> dict[str, Any]:
+        """What the message's history shows of it."""
+        return {
+            "aggregator": self.aggregator,
+            "description": self.report.description,
+            "error_code": self.report.error_code,
+            "network": self.report.network,
+        }
+
+
+def reported(message_id: UUID, kept: Sequence[Kept]) -> Reported | None:
+    """The highest final status among the reports of one message; of equals the first. None: nothing final."""
+    best: Kept | None = None
+    for one in kept:
+        if one.is_final and (best is None or climbs(_status(best), _status(one))):
+            best = one
+    if best is None:
+        return None
+    status = cast(FinalStatus, best.report.status)
+    error = None
+    if status != "delivered":
+        code = best.report.error_code or ("expired" if status == "expired" else "undelivered")
+        error = {"code": code, "detail": f"The network reported: {best.report.description}."}
+    return Reported(message_id, status, best.at, error, best.detail())
+
+
+def _status(kept: Kept) -> Status:
+    return cast(Status, kept.report.status)
+
+
+def result(kept: Kept, moved: bool, standing: Status) -> str:
+    """What became of one matched report, given where its message stands after the batch."""
+    if not kept.is_final:
+        return "noted"
+    if kept.report.status == standing:
+        return "applied" if moved else "repeated"
+    return "contradicted"
+
+
+def noted(tenant_id: UUID, message_id: UUID, kept: Iterable[Kept], standing: Status) -> list[Noted]:
+    """Events for the reports that move nothing: news from the way, and what contradicts the status."""
+    events = {}
+    for one in kept:
+        if not one.is_final:
+            name = "network_report"
+        elif one.report.status != standing:
+            name = "contradicted_report"
+        else:
+            continue
+        key = f"{name}:{one.report.status or ''}:{one.report.description}"[:120]
+        events[key] = Noted(message_id, tenant_id, key, name, one.at, one.detail())
+    return list(events.values())
+
+
+def retry_at(received_at: datetime, now: datetime) -> datetime:
+    """When to look for the submit of an unmatched report again: after a quarter of its age, 1 s to 10 min."""
+    return now + min(max((now - received_at) / 4, FIRST_RETRY), LAST_RETRY)

@@ -1,0 +1,25 @@
+"""Every knob of dlr-processor."""
+
+from pydantic import Field
+
+from sema_common.platform.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Read from the environment; the defaults are for production."""
+
+    batch_reports: int = Field(
+        default=100, ge=1, le=1000, description="Reports written in one transaction, at most."
+    )
+    batch_seconds: float = Field(
+        default=0.5, ge=0, le=5, description="How long a batch waits to fill, counted from its first report."
+    )
+    batches_in_flight: int = Field(
+        default=4, ge=1, le=16, description="Transactions at a time; the pool has one more."
+    )
+    abandon_hours: int = Field(
+        default=72,
+        ge=1,
+        le=240,
+        description="An unmatched report is tried again for so long, then left to staff.",
+    )

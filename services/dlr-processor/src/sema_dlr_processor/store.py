@@ -1,0 +1,171 @@
+"""Every statement of dlr-processor on its own schema, `dlr`, and on what its policy reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString, cast
+from uuid import UUID
+
+from sema_aggregators import Report, ReportStatus
+from sema_common.platform.db import Tx
+from sema_common.values.ids import id_time
+from sema_dlr_processor.rules import Kept
+
+SQL_KEEP: Final[LiteralString] = """
+INSERT INTO dlr.dlrs AS d (id, received_at, aggregator, aggregator_id, message_id, status, description, error_code,
+    occurred_at, network, raw, state, retry_at)
+SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[],
+    $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
+ON CONFLICT (id, received_at) DO UPDATE
+SET message_id = excluded.message_id, state = excluded.state, retry_at = excluded.retry_at, processed_at = now()
+WHERE d.state = 'unmatched'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A report and where it ended: `message_id` None is unmatched, to be tried again at `retry_at`."""
+
+    kept: Kept
+    message_id: UUID | None
+    state: str
+    retry_at: datetime | None
+
+
+async def keep(tx: Tx, filed: Sequence[Filed]) -> None:
+    """File reports; one that is there already only ever turns from unmatched to matched."""
+    rows = sorted({(f.kept.id, f.kept.received_at): f for f in filed}.values(), key=lambda f: f.kept.id)
+    await tx.execute(
+        SQL_KEEP,
+        [f.kept.id for f in rows],
+        [f.kept.received_at for f in rows],
+        [f.kept.aggregator for f in rows],
+        [f.kept.report.aggregator_id for f in rows],
+        [f.message_id for f in rows],
+        [f.kept.report.status for f in rows],
+        [f.kept.report.description for f in rows],
+        [f.kept.report.error_code for f in rows],
+        [f.kept.report.occurred_at for f in rows],
+        [f.kept.report.network for f in rows],
+        [f.kept.raw for f in rows],
+        [f.state for f in rows],
+        [f.retry_at for f in rows],
+    )
+
+
+_REPORT: Final[
+    LiteralString
+] = """d.id, d.received_at, d.aggregator, d.aggregator_id, d.status, d.description,
+    d.error_code, d.occurred_at, d.network, d.raw"""
+
+SQL_READ: Final[LiteralString] = f"""
+SELECT {_REPORT} FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted(id, received_at)
+JOIN dlr.dlrs d ON d.id = wanted.id AND d.received_at = wanted.received_at
+"""
+
+
+async def read(tx: Tx, keys: Sequence[tuple[UUID, datetime]]) -> list[Kept]:
+    """Stored reports by the keys of their rows."""
+    return [_kept(row) for row in await tx.fetch(SQL_READ, [k[0] for k in keys], [k[1] for k in keys])]
+
+
+SQL_FIND_UNMATCHED: Final[LiteralString] = f"""
+SELECT {_REPORT} FROM dlr.dlrs d WHERE d.state = 'unmatched' AND d.retry_at <= $1
+ORDER BY d.retry_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+async def find_unmatched(tx: Tx, now: datetime, at_most: int) -> list[Kept]:
+    """Lock unmatched reports that are due for another look; other loops skip them until commit."""
+    return [_kept(row) for row in await tx.fetch(SQL_FIND_UNMATCHED, now, at_most)]
+
+
+def _kept(row: object) -> Kept:
+    id_, received_at, aggregator, aggregator_id, status, description, code, at, network, raw = cast(
+        "list[object]", row
+    )
+    report = Report(
+        aggregator_id=cast(str, aggregator_id),
+        status=cast("ReportStatus | None", status),
+        description=cast(str, description),
+        error_code=cast("str | None", code),
+        occurred_at=cast("datetime | None", at),
+        network=cast("str | None", network),
+    )
+    return Kept(cast(UUID, id_), cast(datetime, received_at), cast(str, aggregator), report, cast(str, raw))
+
+
+SQL_POSTPONE: Final[LiteralString] = """
+UPDATE dlr.dlrs d
+SET retry_at = CASE WHEN p.abandoned THEN NULL ELSE p.retry_at END,
+    state = CASE WHEN p.abandoned THEN 'abandoned' ELSE d.state END
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::boolean[]) AS p(id, received_at, retry_at, abandoned)
+WHERE d.id = p.id AND d.received_at = p.received_at AND d.state = 'unmatched'
+"""
+
+
+async def postpone(
+    tx: Tx, kept: Sequence[Kept], retry_at: Sequence[datetime], abandoned: Sequence[bool]
+) -> None:
+    """Look again later, or give up and leave the report to staff."""
+    await tx.execute(
+        SQL_POSTPONE, [k.id for k in kept], [k.received_at for k in kept], list(retry_at), list(abandoned)
+    )
+
+
+SQL_COUNT_UNMATCHED: Final[LiteralString] = "SELECT count(*) FROM dlr.dlrs WHERE state = 'unmatched'"
+
+
+async def count_unmatched(tx: Tx) -> int:
+    """How many reports wait for their submit."""
+    count: int = await tx.fetchval(SQL_COUNT_UNMATCHED)
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A body that its adapter could not read."""
+
+    id: UUID
+    aggregator: str
+    reason: str
+    content_type: str
+    query: str
+    body: bytes
+    received_at: datetime
+
+
+SQL_QUARANTINE: Final[LiteralString] = """
+INSERT INTO dlr.quarantine (id, aggregator, reason, content_type, query, body, received_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[])
+ON CONFLICT DO NOTHING
+"""
+
+
+async def quarantine(tx: Tx, unread: Sequence[Unread]) -> None:
+    """Keep what nobody could read, as it came."""
+    await tx.execute(
+        SQL_QUARANTINE,
+        [u.id for u in unread],
+        [u.aggregator for u in unread],
+        [u.reason for u in unread],
+        [u.content_type for u in unread],
+        [u.query for u in unread],
+        [u.body for u in unread],
+        [u.received_at for u in unread],
+    )
+
+
+SQL_REFUNDABLE: Final[LiteralString] = """
+SELECT m.message_id, m.billing_account_id
+FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted(message_id, enqueued_at)
+JOIN orch.sms_messages m ON m.message_id = wanted.message_id AND m.enqueued_at = wanted.enqueued_at
+JOIN core.accounts a ON a.id = m.account_id
+WHERE a.refund_undelivered
+"""
+
+
+async def refundable(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Of these undelivered messages those whose account is refunded for such, with who was charged."""
+    rows = await tx.fetch(SQL_REFUNDABLE, list(message_ids), [id_time(i) for i in message_ids])
+    return {row["message_id"]: row["billing_account_id"] for row in rows}
