@@ -27,6 +27,8 @@ BODY_SECONDS: Final = 10.0
 RETRY_AFTER: Final = "5"
 """Seconds that a 503 asks the aggregator to wait; a broker's restart takes about that long."""
 
+HANG_UP: Final = {"connection": "close"}
+
 
 class Disconnected(Exception):
     """The caller went away before its body was complete: there is nobody to answer."""
@@ -80,8 +82,7 @@ class Door:
         body = bytearray()
         try:
             with telemetry.span("dlr.receive", "server", attributes={"aggregator": aggregator}) as span:
-                async with asyncio.timeout(BODY_SECONDS):
-                    await self._read(receive, body, room=rules.MAX_BODY - len(query))
+                await self._read(receive, body, room=rules.MAX_BODY - len(query))
                 await self._submit(
                     RawDlr(
                         aggregator=aggregator,
@@ -92,34 +93,33 @@ class Door:
                         traceparent=span.traceparent,
                     )
                 )
-        except TimeoutError:
-            raise Refused(
-                "request_timeout", "the body did not arrive in time", 408, headers={"connection": "close"}
-            ) from None
         finally:
             self._held -= len(body)
         metrics.RECEIVED.labels(aggregator).inc()
 
     async def _read(self, receive: Receive, body: bytearray, room: int) -> None:
-        """Fill `body`, counting while it streams; a stream that is too long is cut, not read to its end."""
-        more = True
-        while more:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Disconnected
-            chunk: bytes = event.get("body", b"")
-            if len(body) + len(chunk) > room:
-                raise Refused(
-                    "body_too_large",
-                    f"at most {rules.MAX_BODY} bytes",
-                    status=413,
-                    headers={"connection": "close"},
-                )
-            body += chunk
-            self._held += len(chunk)
-            if self._held > self._max_held:
-                raise Overloaded("too many bytes in hand")
-            more = event.get("more_body", False)
+        """Fill `body`, counting while it streams; a stream that is too long or too slow is cut, not drained."""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                more = True
+                while more:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise Disconnected
+                    chunk: bytes = event.get("body", b"")
+                    if len(body) + len(chunk) > room:
+                        raise Refused(
+                            "body_too_large", f"at most {rules.MAX_BODY} bytes", 413, headers=HANG_UP
+                        )
+                    body += chunk
+                    self._held += len(chunk)
+                    if self._held > self._max_held:
+                        raise Overloaded("too many bytes in hand")
+                    more = event.get("more_body", False)
+        except TimeoutError:
+            raise Refused(
+                "request_timeout", "the body did not arrive in time", 408, headers=HANG_UP
+            ) from None
 
 
 def _content_type(scope: Scope) -> str:
