@@ -12,6 +12,7 @@ been done.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -145,7 +146,7 @@ class Transaction:
                 if failure is None or last:
                     raise failure or exc from exc
             except BaseException:
-                conn.terminate()
+                _throw_away(conn)
                 await self._db.release(conn)
                 raise
             else:
@@ -164,14 +165,14 @@ class Transaction:
             await self._scope.__aexit__(None, None, None)
             return False
         conn = self._conn
-        if isinstance(exc, Exception) and not conn.is_closed():
+        if isinstance(exc, Exception) and not _is_gone(conn):
             try:
                 async with asyncio.timeout(1.0):
                     await self._pg.rollback()
             except Exception:
-                conn.terminate()
+                _throw_away(conn)
         else:  # cancelled or timed out in mid-statement: the server rolls back what it loses
-            conn.terminate()
+            _throw_away(conn)
         failure = await self._db.give_back(conn, exc)
         await self._leave_scope(exc)
         if failure is not None:
@@ -184,10 +185,10 @@ class Transaction:
             await self._pg.commit()
         except BaseException as exc:
             lost = isinstance(exc, asyncio.CancelledError) or isinstance(
-                translate(exc, closed=conn.is_closed()), StoreUnavailable
+                translate(exc, closed=_is_gone(conn)), StoreUnavailable
             )
             if lost:
-                conn.terminate()
+                _throw_away(conn)
             failure = await self._db.give_back(conn, exc)
             if not lost:
                 raise failure or exc from exc
@@ -312,7 +313,7 @@ class Database:
                         if last or not isinstance(failure, StoreUnavailable) or isinstance(exc, TimeoutError):
                             raise failure or exc from exc
                     except BaseException:
-                        conn.terminate()
+                        _throw_away(conn)
                         await self.release(conn)
                         raise
                     else:
@@ -343,16 +344,16 @@ class Database:
         try:
             await self._pool.release(conn, timeout=1.0)
         except Exception:
-            conn.terminate()
+            _throw_away(conn)
 
     async def give_back(self, conn: Tx, exc: BaseException) -> RetryLater | None:
         """Return a connection after a failure; what the failure means, if it is not the room's own.
 
         When the store went away, every pooled connection is suspect: all are replaced before their next use.
         """
-        failure = translate(exc, closed=conn.is_closed())
+        failure = translate(exc, closed=_is_gone(conn))
         if isinstance(failure, StoreUnavailable) and not isinstance(failure, LockBusy):
-            conn.terminate()
+            _throw_away(conn)
             if not isinstance(exc, asyncpg.QueryCanceledError | TimeoutError):
                 await self.expire()
         if failure is not None:
@@ -366,6 +367,20 @@ class Database:
 
     def count(self, kind: str) -> None:
         _ERRORS.labels(self.name, kind).inc()
+
+
+def _is_gone(conn: Tx) -> bool:
+    """Whether the connection is closed; its proxy forgets it at that moment and then refuses to be asked."""
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _throw_away(conn: Tx) -> None:
+    """Drop the socket; the server rolls back whatever was open on it."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        conn.terminate()
 
 
 async def _prepare_session(conn: Any) -> None:

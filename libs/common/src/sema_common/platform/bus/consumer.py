@@ -214,13 +214,13 @@ class Consumer(Generic[V]):
                 return
             if self._stopping.is_set():
                 continue
-            if tag not in raw.consumers:
-                log.warning("bus_consumer_cancelled", queue=self.queue)
-                return
             try:
                 found = await raw.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)
             except TimeoutError:
                 self._link.suspect(f"no answer about {self.queue}")
+                return
+            if tag not in raw.consumers or not found.consumer_count:
+                log.warning("bus_consumer_cancelled", queue=self.queue)
                 return
             ready = found.message_count or 0
             self._depth.set(ready)
