@@ -1,0 +1,57 @@
+"""The composition root: what the room opens, in which order; it closes in reverse."""
+
+from typing import Final
+
+from sema_common.platform.bus import Bus
+from sema_common.platform.db import Database
+from sema_common.platform.runtime import Room
+from sema_common.platform.secrets import SecretBox
+from sema_webhook_delivery import store
+from sema_webhook_delivery.clients import WebhookClient
+from sema_webhook_delivery.dispatch import Dispatcher, Task
+from sema_webhook_delivery.handlers import MESSAGES, Outbound
+from sema_webhook_delivery.lanes import Lanes
+from sema_webhook_delivery.loops import CLAIM_EVERY, MEASURE_EVERY, PURGE_EVERY, Loops
+from sema_webhook_delivery.settings import Settings
+from sema_webhook_delivery.subscribers import Subscribers
+
+QUEUE: Final = "webhooks.outbound"
+
+
+async def open_room(room: Room, settings: Settings) -> None:
+    """Stores, then the hands, then the doors: whatever comes in finds everything open."""
+    db = await room.open(
+        Database.open(settings.database_url, name="webhook-delivery", max_size=settings.database_pool)
+    )
+    bus = await room.open(Bus.open(settings.amqp_url, name="webhook-delivery"))
+    client = await room.open(WebhookClient.open(allow_loopback=settings.webhooks_allow_loopback))
+    subscribers = Subscribers(db, SecretBox(settings.secret_keys))
+    lanes: Lanes[Task] = Lanes(
+        slots=settings.max_in_flight,
+        window=settings.max_in_flight_per_target,
+        max_waiting=settings.max_waiting,
+        scale=settings.retry_scale,
+    )
+    dispatcher = await room.open(Dispatcher(db, client, subscribers, lanes, scale=settings.retry_scale))
+
+    loops = Loops(db, subscribers, dispatcher)
+    await room.every("claim_due", CLAIM_EVERY, loops.claim_due)
+    await room.every("purge", PURGE_EVERY, loops.purge)
+    await room.every("measure", MEASURE_EVERY, loops.measure)
+    await room.open(bus.drain_dead_letters(QUEUE, loops.keep_dead_letters))
+    await room.open(
+        bus.consume_batches(
+            QUEUE,
+            MESSAGES,
+            Outbound(db, subscribers, dispatcher),
+            prefetch=settings.prefetch,
+            max_items=settings.batch_facts,
+        )
+    )
+
+    async def schema() -> None:
+        await db.check_schema(store.SCHEMA_REVISION)
+
+    room.ready_when("postgres", db.check_writable)
+    room.ready_when("schema", schema)
+    room.ready_when("rabbitmq", bus.check)
