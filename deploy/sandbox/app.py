@@ -1,7 +1,7 @@
 """The door of the sandbox: the aggregators' own paths by plain ASGI, its operators' by Starlette."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID, Celcom
@@ -26,7 +26,7 @@ class Sandbox:
     ) -> None:
         self._pusher = Pusher(dlr_url)
         celcom = Celcom(self._pusher, partner_id, api_key)
-        self._simulated: Final = {celcom.name: celcom}
+        self.simulated: Final = {celcom.name: celcom}
         self._paths: Final = celcom.paths
         self._operators: Final = Starlette(
             routes=[
@@ -47,17 +47,18 @@ class Sandbox:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with self._pusher:
+        async with AsyncExitStack() as opened:
+            for simulated in self.simulated.values():
+                opened.callback(simulated.witness.close)
+            await opened.enter_async_context(self._pusher)
             yield
-        for simulated in self._simulated.values():
-            simulated.witness.close()
 
     async def _show(self, request: Request) -> Response:
-        simulated = self._simulated.get(request.path_params["name"])
+        simulated = self.simulated.get(request.path_params["name"])
         return JSONResponse(simulated.script.model_dump()) if simulated else _nobody()
 
     async def _change(self, request: Request) -> Response:
-        simulated = self._simulated.get(request.path_params["name"])
+        simulated = self.simulated.get(request.path_params["name"])
         if simulated is None:
             return _nobody()
         try:
@@ -68,18 +69,18 @@ class Sandbox:
 
     async def _reset(self, request: Request) -> Response:
         """The script as it was at the start. The witness keeps its book: others read on in it."""
-        simulated = self._simulated.get(request.path_params["name"])
+        simulated = self.simulated.get(request.path_params["name"])
         if simulated is None:
             return _nobody()
         simulated.script = Script()
         return JSONResponse(simulated.script.model_dump())
 
     async def _stats(self, request: Request) -> Response:
-        simulated = self._simulated.get(request.path_params["name"])
+        simulated = self.simulated.get(request.path_params["name"])
         return JSONResponse(simulated.stats()) if simulated else _nobody()
 
     async def _received(self, request: Request) -> Response:
-        simulated = self._simulated.get(request.path_params["name"])
+        simulated = self.simulated.get(request.path_params["name"])
         return await simulated.witness.serve(request) if simulated else _nobody()
 
 

@@ -288,10 +288,9 @@ def _travelling(statuses: tuple[str, ...], script: Script) -> list[str]:
         return []
     if dlr.shuffle:
         statuses = ("sent", *statuses)
-    wanted = float(dlr.duplicate)
     travelling: list[str] = []
     for status in statuses:
-        copies = int(wanted) + (random.random() < wanted % 1)
+        copies = int(dlr.duplicate) + (random.random() < dlr.duplicate % 1)
         travelling += [status] * (1 + copies)
     if dlr.drop_rate:
         travelling = [status for status in travelling if random.random() >= dlr.drop_rate]

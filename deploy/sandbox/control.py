@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 
 Mode = Literal[
@@ -16,6 +16,11 @@ class _Strict(BaseModel):
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=3_600_000)]
+Copies = Annotated[
+    float,
+    Field(ge=0, le=100),
+    BeforeValidator(lambda given: float(given) if given is True or given is False else given),
+]
 
 
 class Dlr(_Strict):
@@ -23,17 +28,17 @@ class Dlr(_Strict):
 
     enabled: bool = Field(default=True, description="False: none is pushed; `getdlr` still answers")
     delay_ms: Milliseconds = Field(
-        default=0, description="from the answer to the submit until the report leaves"
+        default=0.0, description="from the answer to the submit until the report leaves"
     )
-    duplicate: Annotated[float, Field(ge=0, le=100)] | bool = Field(
-        default=0,
+    duplicate: Copies = Field(
+        default=0.0,
         description="further copies of each report; a fraction is the chance of one more; true is 1",
     )
     shuffle: bool = Field(
         default=False,
         description="an intermediate report besides the final one, and all of a call in random order",
     )
-    drop_rate: Share = Field(default=0, description="share of reports that are lost")
+    drop_rate: Share = Field(default=0.0, description="share of reports that are lost")
     before_response: bool = Field(
         default=False, description="pushed and answered before the submit is answered"
     )
@@ -42,9 +47,9 @@ class Dlr(_Strict):
 class Script(_Strict):
     """What happens to a submit."""
 
-    latency_ms: Milliseconds = Field(default=0, description="between taking a submit and answering it")
+    latency_ms: Milliseconds = Field(default=0.0, description="between taking a submit and answering it")
     error_rate: Share = Field(
-        default=0, description="share of messages answered 1005 (try again), not accepted"
+        default=0.0, description="share of messages answered 1005 (try again), not accepted"
     )
     mode: Mode = Field(
         default="ok",
