@@ -1,0 +1,104 @@
+"""The sweep: finds attempts that are due and enqueues them. It decides and changes nothing else.
+
+What it finds is put `LOOK_AGAIN` ahead in the same transaction, so it is found again until whoever handles it
+is done, whatever dies in between.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sema_common.messages.status import FINAL
+from sema_common.messages.store import attempts as orch
+from sema_common.messages.store.attempts import Attempt, AttemptKey
+from sema_common.messages.store.rows import MessageRow
+from sema_common.platform.bus import Bus, Outgoing
+from sema_common.platform.db import Database
+from sema_common.values import clock
+from sema_common.values.ids import event_id
+from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempt, SettleAttempts, SmsJob
+from sema_sms_worker import metrics
+from sema_sms_worker.rules.doubt import LOOK_AGAIN
+from sema_sms_worker.rules.jobs import bulks, jobs_message
+
+AT_ONCE: Final = 200
+"""Attempts found in one go; more are found at once after them."""
+
+Found = tuple[Attempt, MessageRow]
+
+
+class Sweep:
+    def __init__(self, db: Database, bus: Bus) -> None:
+        self._db = db
+        self._bus = bus
+
+    async def __call__(self) -> bool:
+        """One run; True when there may be more to find at once."""
+        now = clock.now()
+        async with self._db.transaction() as tx:
+            due = await orch.find_due(tx, now, AT_ONCE)
+            if due:
+                await orch.set_due(tx, [(_key(attempt), now + LOOK_AGAIN) for attempt in due])
+                messages = await orch.read_messages(tx, [attempt.message_id for attempt in due])
+        oldest = min((attempt.due_at or now for attempt in due), default=now)
+        metrics.OLDEST_DUE.set((now - oldest).total_seconds())
+        if not due:
+            return False
+        for state, number in Counter(attempt.state for attempt in due).items():
+            metrics.DUE.labels(state).inc(number)
+        found = [(a, messages[a.message_id]) for a in due if a.message_id in messages]
+        done = [_key(a) for a, message in found if a.state == "not_sent" and message.status in FINAL]
+        retries = [f for f in found if f[0].state == "not_sent" and f[1].status not in FINAL]
+        done += await self._retry(retries)
+        await self._settle([f for f in found if f[0].state != "not_sent"])
+        if done:
+            async with self._db.transaction() as tx:
+                await orch.set_due(tx, [(key, None) for key in done])
+        return len(due) == AT_ONCE
+
+    async def _retry(self, found: Sequence[Found]) -> list[AttemptKey]:
+        """Publish the next attempt of each; those that RabbitMQ has confirmed."""
+        published: list[list[AttemptKey]] = []
+        outgoing: list[Outgoing] = []
+        for lane, some in _bundles(found):
+            message, id_ = jobs_message([_next_job(attempt, row) for attempt, row in some])
+            outgoing.append(Outgoing(f"sms.{lane}", message, id_, some[0][1].traceparent))
+            published.append([_key(attempt) for attempt, _ in some])
+        failures = await self._bus.publish_many(outgoing)
+        return [
+            key for keys, failed in zip(published, failures, strict=True) if failed is None for key in keys
+        ]
+
+    async def _settle(self, found: Sequence[Found]) -> None:
+        """Enqueue what must be settled; what is not confirmed is found again."""
+        outgoing: list[Outgoing] = []
+        for lane, some in _bundles(found):
+            message = SettleAttempts(
+                attempts=tuple(
+                    SettleAttempt(message_id=a.message_id, attempt=a.attempt, traceparent=row.traceparent)
+                    for a, row in some
+                )
+            )
+            keys = (f"{a.message_id}:{a.attempt}" for a, _ in some)
+            outgoing.append(
+                Outgoing(f"sms.{lane}", message, event_id("sms.settle", *keys), some[0][1].traceparent)
+            )
+        await self._bus.publish_many(outgoing)
+
+
+def _key(attempt: Attempt) -> AttemptKey:
+    return (attempt.message_id, attempt.attempt)
+
+
+def _next_job(attempt: Attempt, row: MessageRow) -> SmsJob:
+    return row.job(row.queued_at or row.created_at, attempt.attempt + 1)
+
+
+def _bundles(found: Iterable[Found]) -> Iterator[tuple[Lane, Sequence[Found]]]:
+    """By lane; the priority lane takes one at a time."""
+    by_lane: dict[Lane, list[Found]] = {}
+    for each in found:
+        by_lane.setdefault(each[0].lane, []).append(each)
+    for lane, some in by_lane.items():
+        for bulk in bulks(some, 1 if lane == "priority" else MAX_JOBS):
+            yield lane, bulk

@@ -1,0 +1,106 @@
+"""Every knob of sms-worker."""
+
+from typing import Annotated, Final, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+from sema_common.platform.db import COMMAND_SECONDS
+from sema_common.platform.settings import HttpUrl, ServiceSettings
+
+CLAIM_LOOK_SECONDS: Final = 15.0
+"""How long a claim whose COMMIT went unanswered is looked for; after that it is left to the sweep."""
+
+
+def _countries(value: object) -> object:
+    return (
+        [word.strip().upper() for word in value.split(",") if word.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+class Settings(ServiceSettings):
+    celcom_base_url: HttpUrl = Field(
+        default="https://isms.celcomafrica.com",
+        description="Celcom's address; sub-domains differ per account.",
+    )
+    celcom_api_key: SecretStr = Field(description="Our key at Celcom.")
+    celcom_partner_id: str = Field(min_length=1, description="Our partner id at Celcom.")
+    celcom_countries: Annotated[
+        frozenset[Annotated[str, Field(pattern="^[A-Z]{2}$")]], NoDecode, BeforeValidator(_countries)
+    ] = Field(
+        default=frozenset({"KE", "UG", "TZ", "RW"}),
+        description="ISO codes of the countries that Celcom has opened for this account, comma-separated.",
+    )
+    celcom_ucs2: bool = Field(
+        default=False, description="Whether this account has been shown to carry texts beyond GSM-7."
+    )
+    celcom_connect_seconds: float = Field(default=3.0, gt=0, description="Slot, DNS, TCP and TLS, at most.")
+    celcom_total_seconds: float = Field(
+        default=15.0, gt=0, description="A whole submit, at most; after that its messages are in doubt."
+    )
+
+    priority_senders: int = Field(
+        default=16, ge=1, le=256, description="Submits in flight on the priority lane, one message each."
+    )
+    normal_senders: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Bulks in flight on the normal lane, 20 messages each: a crash leaves at most that many in doubt.",
+    )
+    normal_prefetch: int = Field(
+        default=400,
+        ge=20,
+        le=5000,
+        description="Unacknowledged AMQP messages on the normal lane; enough to fill every sender from single jobs.",
+    )
+    normal_linger_ms: float = Field(
+        default=5.0, ge=0, le=1000, description="How long an unfilled bulk waits for company."
+    )
+
+    max_retries: int = Field(
+        default=3, ge=0, le=10, description="Retries of what the aggregator did not take."
+    )
+    retry_first_seconds: float = Field(
+        default=5.0, gt=0, description="Wait before the first retry; each further one is twice as long."
+    )
+    in_doubt_hold_seconds: float = Field(
+        default=300.0, gt=0, description="How long a message in doubt is held before it fails with a refund."
+    )
+    claim_lease_seconds: float = Field(
+        default=60.0, gt=0, description="After this long a claim without an outcome is in doubt."
+    )
+    sweep_seconds: float = Field(default=1.0, gt=0, description="Period of the search for what is due.")
+
+    breaker_threshold: int = Field(
+        default=5, ge=1, description="Failed calls in a row after which an aggregator is left alone."
+    )
+    breaker_first_seconds: float = Field(default=0.5, gt=0, description="First rest; doubled each time.")
+    breaker_longest_seconds: float = Field(
+        default=5.0, gt=0, description="Longest rest: submits resume within it once the aggregator is back."
+    )
+    pause_first_seconds: float = Field(
+        default=5.0, gt=0, description="First pause after low credit or bad credentials; doubled each time."
+    )
+    pause_longest_seconds: float = Field(
+        default=60.0, gt=0, description="Longest pause between probes of an account that is at fault."
+    )
+
+    database_connections: int = Field(default=8, ge=4, le=64, description="Postgres connections, at most.")
+
+    @model_validator(mode="after")
+    def _budgets(self) -> Self:
+        # From the claim to the end of the call: the claim's own transaction, the search for it after a lost
+        # answer, the call. Nobody may take a claim for abandoned while its owner may still be submitting.
+        busy = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + self.celcom_total_seconds
+        if busy >= self.claim_lease_seconds:
+            raise ValueError(
+                f"CLAIM_LEASE_SECONDS must be more than {busy:g}, the longest way through a submit"
+            )
+        if self.celcom_total_seconds + COMMAND_SECONDS >= self.drain_seconds:
+            raise ValueError(
+                "DRAIN_SECONDS must be more than CELCOM_TOTAL_SECONDS and 5 s to record the outcome"
+            )
+        return self
