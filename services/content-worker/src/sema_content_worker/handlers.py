@@ -1,0 +1,121 @@
+"""What happens to one ScreenCampaign: read, judge, write the verdict, tell the customer of a rejection."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from sema_common.billing import ledger
+from sema_common.platform import telemetry
+from sema_common.platform.bus import Bus, DeadLetter, Delivery
+from sema_common.platform.db import Database
+from sema_common.platform.logs import get_logger
+from sema_common.values import clock
+from sema_common.values.errors import Park, RetryLater
+from sema_common.wire.content import ScreenCampaign
+from sema_common.wire.webhook import Facts
+from sema_content_checker import BadRule, Rule, RuleSet, Verdict, check
+from sema_content_worker import metrics, rules, store
+from sema_content_worker.rules import Campaign
+
+RULES_SECONDS: Final = 10.0
+"""How old the rules in use may be: a word that staff block is blocked within that time."""
+
+log = get_logger()
+
+
+class Screener:
+    """Judges campaigns, with the compiled blocklist in hand."""
+
+    def __init__(self, db: Database, bus: Bus) -> None:
+        self._db = db
+        self._bus = bus
+        self._rules: list[Rule] | None = None
+        self._ruleset: RuleSet | None = None
+        self._read_at = -RULES_SECONDS
+
+    async def screen(self, delivery: Delivery[ScreenCampaign]) -> None:
+        """Commit the verdict, then publish it, then let the message be acknowledged; Park if nobody knows the
+        campaign. A repeat finds the verdict and only publishes again."""
+        message = delivery.message
+        campaign = await self._read(message)
+        if campaign.status in rules.WAITING:
+            await self._record(campaign, await self._judge(campaign))
+            campaign = await self._read(message)
+        if campaign.status == "rejected":
+            fact = rules.rejected_fact(campaign, telemetry.traceparent())
+            await self._bus.publish("webhooks.outbound", Facts(facts=(fact,)), event_id=fact.event_id)
+
+    async def _read(self, message: ScreenCampaign) -> Campaign:
+        async with self._db.transaction() as tx:
+            campaign = await store.read_campaign(tx, message.campaign_id, message.account_id)
+        if campaign is None:
+            raise Park("unknown_campaign")
+        return campaign
+
+    async def _judge(self, campaign: Campaign) -> Verdict:
+        ruleset = await self._current_rules()
+        started = time.perf_counter()
+        verdict = await asyncio.to_thread(check, campaign.message, ruleset)
+        metrics.JUDGE_SECONDS.observe(time.perf_counter() - started)
+        return verdict
+
+    async def _record(self, campaign: Campaign, verdict: Verdict) -> None:
+        """Write the verdict, unless somebody was quicker (a cancellation, another instance)."""
+        async with self._db.transaction() as tx:
+            if verdict.allowed:
+                written = await store.approve(tx, campaign.id, clock.now())
+            else:
+                # Balances are locked before any other row, everywhere.
+                await ledger.lock_balances(tx, [campaign.billing_account_id])
+                reasons = rules.reasons_as_json(verdict.reasons)
+                reserved = await store.reject(tx, campaign.id, reasons, clock.now())
+                written = reserved is not None
+                if reserved:
+                    await ledger.release(tx, campaign.billing_account_id, reserved, campaign.id)
+        if not written:
+            return
+        outcome = "approved" if verdict.allowed else "rejected"
+        metrics.VERDICTS.labels(outcome).inc()
+        for reason in verdict.reasons:
+            metrics.REASONS.labels(reason.check).inc()
+        checks = sorted({reason.check for reason in verdict.reasons})
+        log.info(
+            "campaign_screened",
+            campaign_id=campaign.id,
+            account_id=campaign.account_id,
+            verdict=outcome,
+            checks=checks,
+        )
+
+    async def _current_rules(self) -> RuleSet:
+        """The rules, at most RULES_SECONDS old; rules that do not compile leave the last good ones in force."""
+        if time.monotonic() - self._read_at >= RULES_SECONDS:
+            async with self._db.transaction() as tx:
+                found = await store.read_rules(tx)
+            if found != self._rules:
+                await self._compile(found)
+            self._read_at = time.monotonic()
+        if self._ruleset is None:
+            raise RetryLater("the blocklist cannot be compiled")
+        return self._ruleset
+
+    async def _compile(self, found: list[Rule]) -> None:
+        version = sha256(repr(found).encode()).hexdigest()[:16]
+        try:
+            self._ruleset = await asyncio.to_thread(RuleSet, version, found)
+        except BadRule as bad:
+            metrics.RULES_BROKEN.set(1)
+            log.error("blocklist_broken", detail=str(bad))
+            return
+        self._rules = found
+        metrics.RULES.set(len(found))
+        metrics.RULES_BROKEN.set(0)
+        log.info("blocklist_compiled", rules=len(found), version=version)
+
+    async def keep(self, letters: Sequence[DeadLetter]) -> None:
+        """Move dead letters to where staff see them."""
+        async with self._db.transaction() as tx:
+            await store.keep_dead_letters(tx, letters)
+        metrics.DEAD_LETTERS.inc(len(letters))

@@ -1,0 +1,358 @@
+"""The whole room against real stores, under its own database role."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from tests.kit.fixtures import TestDatabase
+
+from sema_common.billing import ledger
+from sema_common.platform.bus import Bus, Delivery
+from sema_common.platform.db import Database, Row
+from sema_common.platform.ops import Readiness
+from sema_common.platform.runtime import Room
+from sema_common.values.errors import BrokerUnavailable, Park, RetryLater
+from sema_common.values.ids import event_id, new_id
+from sema_common.wire.content import ScreenCampaign
+from sema_common.wire.webhook import Fact, Facts
+from sema_content_worker import handlers
+from sema_content_worker.app import QUEUE, open_room
+from sema_content_worker.handlers import Screener
+from sema_content_worker.settings import Settings
+
+ROLE = "content_worker_pipeline"
+CLEAN = "Dear {{name}}, your parcel is ready at our Nairobi shop."
+RESERVED = Decimal("12.5000")
+BALANCE = Decimal("100.0000")
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
+    """What `look` finds, once it finds something; within 20 s."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await look()
+            if found is not None:
+                return found
+            await asyncio.sleep(0.02)
+
+
+class Campaigns:
+    """Campaigns as main-api would have made them, and what has become of them."""
+
+    def __init__(self, owner: Database) -> None:
+        self.owner = owner
+
+    async def submit(self, message: str, status: str = "submitted") -> ScreenCampaign:
+        """A campaign with its reservation; the message that main-api would publish."""
+        account, list_, campaign = new_id(), new_id(), new_id()
+        async with self.owner.transaction() as tx:
+            await tx.execute(
+                """INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency,
+                   webhook_secret) VALUES ($1, $1, $1, 'A', 'direct', 'starter', 'KES', '')""",
+                account,
+            )
+            await tx.execute(
+                "INSERT INTO core.contact_lists (id, tenant_id, account_id, name) VALUES ($1, $2, $2, 'L')",
+                *(list_, account),
+            )
+            await ledger.open_balance(tx, account, account, "KES")
+            await ledger.adjust(tx, account, BALANCE - RESERVED, account, "opening")
+            await tx.execute(
+                """INSERT INTO core.campaigns (id, tenant_id, account_id, billing_account_id, contact_list_id,
+                   name, sender, message, status, currency, reserved)
+                   VALUES ($1, $2, $2, $2, $3, 'Launch', 'SEMALINK', $4, $5, 'KES', $6)""",
+                *(campaign, account, list_, message, status, RESERVED),
+            )
+        return ScreenCampaign(campaign_id=campaign, account_id=account)
+
+    async def block(self, kind: str, value: str) -> None:
+        await self.owner.execute(
+            "INSERT INTO core.content_blocklist (kind, value) VALUES ($1, $2)", kind, value
+        )
+
+    async def row(self, campaign_id: UUID) -> Row:
+        row = await self.owner.fetchrow("SELECT * FROM core.campaigns WHERE id = $1", campaign_id)
+        assert row is not None
+        return row
+
+    async def screened(self, campaign_id: UUID) -> Row:
+        async def is_screened() -> Row | None:
+            row = await self.row(campaign_id)
+            return row if row["screened_at"] else None
+
+        return await eventually(is_screened)
+
+    async def balance(self, account_id: UUID) -> Decimal:
+        async with self.owner.transaction() as tx:
+            assert await ledger.find_drift(tx) == {}
+            balance = await ledger.read_balance(tx, account_id)
+        assert balance is not None
+        return balance.balance
+
+
+@pytest.fixture
+async def campaigns(database: TestDatabase) -> AsyncIterator[Campaigns]:
+    async with Database.open(database.owner_dsn, name="owner") as owner:
+        yield Campaigns(owner)
+
+
+class Hearer:
+    """Hears the facts, as webhook-delivery would."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    async def hear(self, delivery: Delivery[Facts]) -> None:
+        self.facts += delivery.message.facts
+
+    async def heard(self, count: int) -> list[Fact]:
+        async def enough() -> list[Fact] | None:
+            return self.facts if len(self.facts) >= count else None
+
+        return await eventually(enough)
+
+
+@pytest.fixture
+async def bus(vhost: str) -> AsyncIterator[Bus]:
+    async with Bus.open(vhost, name="test") as bus:
+        yield bus
+
+
+@pytest.fixture
+async def hearer(bus: Bus) -> AsyncIterator[Hearer]:
+    hearer = Hearer()
+    async with bus.consume("webhooks.outbound", [Facts], hearer.hear, prefetch=10):
+        yield hearer
+
+
+@pytest.fixture
+async def room(database: TestDatabase, vhost: str) -> AsyncIterator[Room]:
+    settings = Settings(environment="test", amqp_url=vhost, database_url=database.dsn(ROLE))
+    room = Room("content-worker", settings, Readiness())
+    await open_room(room, settings)
+    yield room
+    assert await room.close(time.monotonic() + 10) == []
+
+
+async def publish(bus: Bus, message: ScreenCampaign, times: int = 1) -> None:
+    for _ in range(times):
+        await bus.publish(QUEUE, message, event_id=event_id(message.campaign_id))
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("status", ["submitted", "pending_content_check"])
+async def test_a_clean_template_is_approved_and_keeps_its_reservation(
+    campaigns: Campaigns, bus: Bus, status: str
+) -> None:
+    message = await campaigns.submit(CLEAN, status)
+    await publish(bus, message)
+    row = await campaigns.screened(message.campaign_id)
+    assert (row["status"], row["rejection_reasons"], row["reserved"]) == ("approved", None, RESERVED)
+    assert await campaigns.balance(message.account_id) == BALANCE - RESERVED
+
+
+@pytest.mark.usefixtures("room")
+async def test_a_blocked_template_is_rejected_with_reasons_its_credit_back_and_its_owner_told(
+    campaigns: Campaigns, bus: Bus, hearer: Hearer
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("Buy the FOR\u200bBIDDEN thing, {{name}}")
+    await publish(bus, message)
+    row = await campaigns.screened(message.campaign_id)
+    assert (row["status"], row["reserved"]) == ("rejected", 0)
+    assert [reason["check"] for reason in row["rejection_reasons"]] == ["blocklist"]
+    assert await campaigns.balance(message.account_id) == BALANCE
+    (fact,) = await hearer.heard(1)
+    assert (fact.type, fact.account_id) == ("campaign.rejected", message.account_id)
+    assert fact.data["rejection_reasons"] == row["rejection_reasons"]
+
+
+@pytest.mark.usefixtures("room")
+async def test_a_repeat_publishes_again_but_does_nothing_again(
+    campaigns: Campaigns, bus: Bus, hearer: Hearer
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("forbidden")
+    await publish(bus, message, times=4)
+    facts = await hearer.heard(4)
+    assert len({fact.event_id for fact in facts}) == 1
+    assert len({fact.occurred_at for fact in facts}) == 1
+    assert await campaigns.balance(message.account_id) == BALANCE
+
+
+class Shelf:
+    """A broker that remembers what was published, or is away."""
+
+    def __init__(self) -> None:
+        self.published: list[Facts] = []
+        self.away = False
+
+    async def publish(self, queue: str, message: Facts, **_: Any) -> None:
+        assert queue == "webhooks.outbound"
+        if self.away:
+            raise BrokerUnavailable("away")
+        self.published.append(message)
+
+
+def delivery(message: ScreenCampaign) -> Delivery[ScreenCampaign]:
+    return Delivery(message=message, event_id=event_id(message.campaign_id), queue=QUEUE)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+async def screener(database: TestDatabase, shelf: Shelf) -> AsyncIterator[Screener]:
+    async with Database.open(database.dsn(ROLE), name="pipeline") as db:
+        yield Screener(db, shelf)  # type: ignore[arg-type]  # publish is all that it calls
+
+
+async def test_a_verdict_whose_publish_failed_is_told_by_the_next_delivery(
+    campaigns: Campaigns, screener: Screener, shelf: Shelf
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("forbidden")
+    shelf.away = True
+    with pytest.raises(BrokerUnavailable):
+        await screener.screen(delivery(message))
+    assert (await campaigns.row(message.campaign_id))["status"] == "rejected"
+    shelf.away = False
+    await screener.screen(delivery(message))
+    assert len(shelf.published) == 1
+    assert await campaigns.balance(message.account_id) == BALANCE
+
+
+@pytest.mark.parametrize("status", ["approved", "scheduled", "sending", "cancelled", "completed"])
+async def test_a_campaign_that_waits_for_no_verdict_is_left_alone(
+    campaigns: Campaigns, screener: Screener, shelf: Shelf, status: str
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("forbidden", status)
+    await screener.screen(delivery(message))
+    row = await campaigns.row(message.campaign_id)
+    assert (row["status"], row["reserved"], row["screened_at"]) == (status, RESERVED, None)
+    assert not shelf.published
+
+
+async def test_a_cancellation_that_was_quicker_wins(
+    campaigns: Campaigns, screener: Screener, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("forbidden")
+    judge = screener._judge
+
+    async def cancelled_meanwhile(campaign: Any) -> Any:
+        await campaigns.owner.execute(
+            "UPDATE core.campaigns SET status = 'cancelled', reserved = 0 WHERE id = $1", message.campaign_id
+        )
+        return await judge(campaign)
+
+    monkeypatch.setattr(screener, "_judge", cancelled_meanwhile)
+    await screener.screen(delivery(message))
+    assert (await campaigns.row(message.campaign_id))["status"] == "cancelled"
+    assert await campaigns.balance(message.account_id) == BALANCE - RESERVED
+    assert not shelf.published
+
+
+async def test_many_deliveries_at_once_release_the_reservation_once(
+    campaigns: Campaigns, screener: Screener
+) -> None:
+    await campaigns.block("word", "forbidden")
+    message = await campaigns.submit("forbidden")
+    await asyncio.gather(*(screener.screen(delivery(message)) for _ in range(8)))
+    assert await campaigns.balance(message.account_id) == BALANCE
+
+
+async def test_a_new_rule_is_in_force_and_a_broken_one_changes_nothing(
+    campaigns: Campaigns, screener: Screener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "RULES_SECONDS", 0.0)
+
+    async def verdict() -> str:
+        message = await campaigns.submit("forbidden")
+        await screener.screen(delivery(message))
+        status: str = (await campaigns.row(message.campaign_id))["status"]
+        return status
+
+    assert await verdict() == "approved"
+    await campaigns.block("word", "forbidden")
+    assert await verdict() == "rejected"
+    await campaigns.block("pattern", "(unclosed")
+    assert await verdict() == "rejected"
+
+
+async def test_nothing_is_approved_while_no_rules_could_ever_be_compiled(
+    campaigns: Campaigns, screener: Screener
+) -> None:
+    await campaigns.block("pattern", "(unclosed")
+    message = await campaigns.submit(CLEAN)
+    with pytest.raises(RetryLater):
+        await screener.screen(delivery(message))
+    assert (await campaigns.row(message.campaign_id))["status"] == "submitted"
+
+
+async def test_a_campaign_of_another_account_does_not_exist(campaigns: Campaigns, screener: Screener) -> None:
+    message = await campaigns.submit(CLEAN)
+    with pytest.raises(Park, match="unknown_campaign"):
+        await screener.screen(delivery(message.model_copy(update={"account_id": new_id()})))
+
+
+@pytest.mark.usefixtures("room")
+async def test_what_cannot_be_judged_is_kept_for_staff_with_its_reason(
+    campaigns: Campaigns, bus: Bus
+) -> None:
+    await publish(bus, ScreenCampaign(campaign_id=new_id(), account_id=new_id()))
+    await bus.publish_raw(QUEUE, b"{", type=ScreenCampaign.TYPE, version=1, event_id=new_id())
+    await bus.publish_raw(QUEUE, b"{}", type="content.other", version=1, event_id=new_id())
+
+    async def all_kept() -> Row | None:
+        return await campaigns.owner.fetchrow(
+            "SELECT array_agg(reason ORDER BY reason) AS reasons FROM core.dead_letters HAVING count(*) = 3"
+        )
+
+    kept = await eventually(all_kept)
+    assert [reason.split()[0] for reason in kept["reasons"]] == ["malformed", "unknown", "unknown_campaign"]
+    message = await campaigns.submit(CLEAN)
+    await publish(bus, message)
+    assert (await campaigns.screened(message.campaign_id))["status"] == "approved"
+
+
+async def test_sigterm_ends_it_cleanly_and_nothing_is_lost(
+    campaigns: Campaigns, bus: Bus, database: TestDatabase, vhost: str
+) -> None:
+    settings = Settings(environment="test", amqp_url=vhost, database_url=database.dsn(ROLE))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "ENVIRONMENT": "test",
+        "AMQP_URL": settings.amqp_url,
+        "DATABASE_URL": settings.database_url,
+        "OPS_HOST": "127.0.0.1",
+        "OPS_PORT": "0",
+    }
+    messages = [await campaigns.submit(f"{CLEAN} {number}") for number in range(40)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sema_content_worker", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    for message in messages:
+        await publish(bus, message)
+    await campaigns.screened(messages[0].campaign_id)
+    process.send_signal(signal.SIGTERM)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"parcel" not in out
+    room = Room("content-worker", settings, Readiness())
+    await open_room(room, settings)
+    rows = [await campaigns.screened(message.campaign_id) for message in messages]
+    assert {row["status"] for row in rows} == {"approved"}
+    assert await room.close(time.monotonic() + 10) == []
