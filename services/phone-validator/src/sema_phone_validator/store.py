@@ -123,6 +123,11 @@ def _letter_id(letter: DeadLetter) -> UUID:
     )
 
 
+def _text(value: object) -> str:
+    """As Postgres can hold it: one NUL in a header must not block the queue for ever."""
+    return str(value).replace("\x00", "\ufffd")
+
+
 SQL_KEEP_DEAD_LETTERS: Final[LiteralString] = """
 INSERT INTO core.dead_letters (id, queue, reason, type, version, headers, body, delivery_count, dead_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
@@ -137,10 +142,10 @@ async def keep_dead_letters(tx: Tx, letters: Sequence[DeadLetter]) -> None:
         SQL_KEEP_DEAD_LETTERS,
         [_letter_id(letter) for letter in letters],
         [letter.queue for letter in letters],
-        [letter.reason for letter in letters],
-        [letter.type for letter in letters],
+        [_text(letter.reason) for letter in letters],
+        [_text(letter.type) for letter in letters],
         [str(letter.version) for letter in letters],
-        [{name: str(value) for name, value in letter.headers.items()} for letter in letters],
+        [{_text(name): _text(value) for name, value in letter.headers.items()} for letter in letters],
         [letter.body for letter in letters],
         [letter.delivery_count for letter in letters],
         [letter.dead_at for letter in letters],
