@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|run|status|stop|start|operators`, from the root of the checkout."""
+"""`python -m deploy.local up|down|run|status|stop|start|secrets|operators`, from the root of the checkout."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def main() -> None:
             control.stop(layout, arguments.names)
         case "status":
             _print_status(layout)
+        case "secrets":
+            layout.home.mkdir(parents=True, exist_ok=True)
+            load(layout.secrets_file)
+            print(layout.secrets_file)
         case "operators":
             _operators(layout, arguments.arguments)
 
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
             "--only", type=_names, default=(), help="these programs (comma separated) and what they need"
         )
     command("down", "stop everything")
+    command("secrets", "make the stack's secrets without starting it")
     command("status", "what runs, since when, and what it last said")
     command("start", "start single programs again").add_argument("names", nargs="+")
     command("stop", "end single programs until `start`").add_argument("names", nargs="+")

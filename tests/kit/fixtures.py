@@ -50,9 +50,21 @@ class TestDatabase:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for marker in ("stores: needs Postgres, Redis or RabbitMQ", "long: too long for `make test`"):
+        config.addinivalue_line("markers", marker)
     if not hasattr(config, "workerinput"):
         remove_orphans()
     config.stash[_HOME] = Home()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test by the dearest fixture that it stands on, so that `make` can pick by cost."""
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        if "stack" in needed:
+            item.add_marker("stack")
+        elif "stores" in needed:
+            item.add_marker("stores")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -79,32 +79,33 @@ class Home:
         """
         layout = control.find(self.path, durable=False)
         if control.supervisor_pid(layout) is None:
-            layout = Layout(home=layout.home, port_base=_port_base(self.path), durable=False)
+            layout = Layout(home=layout.home, port_base=port_base(self.path), durable=False)
         return Stores(control.up(layout, STORES))
 
     def remove(self) -> None:
         """Stops and deletes what `start` made; nothing when the home is someone else's."""
         if self.own:
-            _remove(self.path)
+            remove(self.path)
             os.environ.pop(HOME_VARIABLE, None)
 
 
 def remove_orphans() -> None:
     """Ends the stores of runs that were killed before they could."""
     for home in DEFAULT_HOME.glob("test-*"):
-        owner = home.name.removeprefix("test-")
+        owner = home.name.rpartition("-")[2]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            _remove(home)
+            remove(home)
 
 
-def _remove(home: Path) -> None:
+def remove(home: Path) -> None:
+    """Kills what runs there and deletes it."""
     if home.exists():
         control.discard(control.find(home))
         shutil.rmtree((home / "data").resolve(), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _port_base(home: Path) -> int:
+def port_base(home: Path) -> int:
     """A free block of ports. Starts from the home's number, so that runs side by side choose differently."""
     first = int("".join(filter(str.isdigit, home.name)) or "0") % len(PORT_BASES)
     for base in chain(PORT_BASES[first:], PORT_BASES[:first]):
