@@ -1,10 +1,15 @@
-"""Secrets of customers at rest: what we must be able to read again is stored encrypted, never in the clear.
+"""Keys out of the environment: those that seal customers' secrets at rest, and those that sign.
 
-Keys come from the environment, newest first: everything is sealed with the first, and whatever an older one
-sealed still opens, so that a key is replaced by putting a new one in front.
+Both come as comma-separated lists, newest first: the first seals or signs, all of them open or verify, so that a
+key is replaced by putting a new one in front. What we must be able to read again is never stored in the clear.
 """
 
+import base64
+import binascii
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
 class SecretBox:
@@ -32,3 +37,19 @@ class SecretBox:
             return self._fernet.decrypt(sealed).decode()
         except InvalidToken:
             raise ValueError("none of the keys opens this secret") from None
+
+
+def signing_keys(text: str) -> list[Ed25519PrivateKey]:
+    """Keys out of their setting: PKCS #8 PEMs in base64, comma separated; ValueError for anything else."""
+    keys = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            key = load_pem_private_key(base64.b64decode(part, validate=True), password=None)
+        except (ValueError, TypeError, binascii.Error):
+            raise ValueError("each key must be a PKCS #8 PEM in base64") from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("each key must be an Ed25519 key")
+        keys.append(key)
+    if not keys:
+        raise ValueError("at least one key is needed")
+    return keys
