@@ -48,9 +48,11 @@ class Request(StarletteRequest):
     def body_was_read(self) -> bool:
         return hasattr(self, "_body")
 
-    @property
-    def client_ip(self) -> str:
-        """Whoever is at the other end, as far as the server trusts what it was told."""
+    def address(self, trusted_proxies: int) -> str:
+        """Who is at the other end: what the outermost of our own proxies saw, or the connection without any."""
+        seen = self.headers.get("x-forwarded-for", "").split(",") if trusted_proxies else []
+        if trusted_proxies and len(seen) >= trusted_proxies and (address := seen[-trusted_proxies].strip()):
+            return address[:64]
         return self.client.host if self.client else ""
 
     async def body(self) -> bytes:

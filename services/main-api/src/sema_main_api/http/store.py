@@ -129,6 +129,31 @@ class Audit:
     reason: str | None = None
     request_id: str | None = None
 
+    @classmethod
+    def by(
+        cls,
+        caller: Caller,
+        request_id: str,
+        action: str,
+        subject: tuple[str, UUID],
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> "Audit":
+        """What a caller did within his own account; `subject` is its type and id."""
+        kind, subject_id = subject
+        return cls(
+            actor=caller.kind,
+            actor_id=caller.id,
+            action=action,
+            subject_type=kind,
+            subject_id=str(subject_id),
+            account_id=caller.account_id,
+            before=before,
+            after=after,
+            request_id=request_id,
+        )
+
 
 async def write_audit(tx: Tx, audit: Audit) -> None:
     """Append to the audit log, in the transaction of what it tells of."""

@@ -1,0 +1,277 @@
+"""Accounts, users, keys and sender IDs: the statements of `core` that this module owns."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from sema_common.platform.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    id: UUID
+    tenant_id: UUID
+    name: str
+    type: str
+    tier: str
+    status: str
+    currency: str
+    created_at: datetime
+
+
+SQL_READ_ACCOUNT: Final[LiteralString] = """
+SELECT id, tenant_id, name, type, tier, status, currency, created_at FROM core.accounts WHERE id = $1
+"""
+
+
+async def read_account(tx: Tx, account_id: UUID) -> AccountRow | None:
+    """One account."""
+    row = await tx.fetchrow(SQL_READ_ACCOUNT, account_id)
+    return None if row is None else AccountRow(*row.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that is about to be made; `webhook_secret` is sealed already."""
+
+    id: UUID
+    tenant_id: UUID
+    billing_account_id: UUID
+    name: str
+    type: str
+    tier: str
+    currency: str
+    webhook_secret: bytes
+
+
+SQL_INSERT_ACCOUNT: Final[LiteralString] = """
+INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency, webhook_secret)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def insert_account(tx: Tx, account: NewAccount) -> None:
+    """A new, active account."""
+    await tx.execute(
+        SQL_INSERT_ACCOUNT,
+        account.id,
+        account.tenant_id,
+        account.billing_account_id,
+        account.name,
+        account.type,
+        account.tier,
+        account.currency,
+        account.webhook_secret,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    id: UUID
+    account_id: UUID | None
+    email: str
+    name: str
+    role: str
+    created_at: datetime
+
+
+SQL_READ_USER: Final[LiteralString] = """
+SELECT id, account_id, email, name, role, created_at FROM core.users WHERE id = $1 AND account_id = $2
+"""
+
+
+async def read_user(tx: Tx, user_id: UUID, account_id: UUID) -> UserRow | None:
+    """One user of an account."""
+    row = await tx.fetchrow(SQL_READ_USER, user_id, account_id)
+    return None if row is None else UserRow(*row.values())
+
+
+SQL_FIND_USER_BY_EMAIL: Final[LiteralString] = """
+SELECT id, account_id, email, name, role, created_at FROM core.users WHERE email = $1 FOR UPDATE
+"""
+
+
+async def find_user_by_email(tx: Tx, email: str) -> UserRow | None:
+    """The user with this (lower-case) address, locked."""
+    row = await tx.fetchrow(SQL_FIND_USER_BY_EMAIL, email)
+    return None if row is None else UserRow(*row.values())
+
+
+SQL_INSERT_USER: Final[LiteralString] = """
+INSERT INTO core.users (id, tenant_id, account_id, email, password_hash, role) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+
+async def insert_user(
+    tx: Tx,
+    user_id: UUID,
+    tenant_id: UUID | None,
+    account_id: UUID | None,
+    email: str,
+    password_hash: str,
+    role: str,
+) -> None:
+    """A new user; staff have neither tenant nor account."""
+    await tx.execute(SQL_INSERT_USER, user_id, tenant_id, account_id, email, password_hash, role)
+
+
+SQL_RESET_USER: Final[LiteralString] = """
+UPDATE core.users SET password_hash = $2, role = $3, disabled_at = NULL WHERE id = $1
+"""
+
+
+async def reset_user(tx: Tx, user_id: UUID, password_hash: str, role: str) -> None:
+    """Give a user a new password and role, and let him in again."""
+    await tx.execute(SQL_RESET_USER, user_id, password_hash, role)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    id: UUID
+    name: str
+    mode: str
+    prefix: str
+    last4: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that is about to be made: its hash, never itself."""
+
+    id: UUID
+    tenant_id: UUID
+    account_id: UUID
+    name: str
+    mode: str
+    prefix: str
+    last4: str
+    hash: bytes
+    scopes: list[str]
+    expires_at: datetime | None = None
+
+
+SQL_INSERT_KEY: Final[LiteralString] = """
+INSERT INTO core.api_keys (id, tenant_id, account_id, name, mode, prefix, last4, hash, scopes, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+"""
+
+
+async def insert_key(tx: Tx, key: NewKey) -> KeyRow:
+    """A new key."""
+    row = await tx.fetchrow(
+        SQL_INSERT_KEY,
+        key.id,
+        key.tenant_id,
+        key.account_id,
+        key.name,
+        key.mode,
+        key.prefix,
+        key.last4,
+        key.hash,
+        key.scopes,
+        key.expires_at,
+    )
+    assert row is not None
+    return KeyRow(*row.values())
+
+
+SQL_COUNT_KEYS: Final[LiteralString] = """
+SELECT count(*) FROM core.api_keys WHERE account_id = $1 AND revoked_at IS NULL
+"""
+
+
+async def count_live_keys(tx: Tx, account_id: UUID) -> int:
+    """Keys of an account that are not revoked."""
+    found: int = await tx.fetchval(SQL_COUNT_KEYS, account_id)
+    return found
+
+
+SQL_READ_KEY: Final[LiteralString] = """
+SELECT id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+FROM core.api_keys WHERE id = $1 AND account_id = $2
+"""
+
+
+async def read_key(tx: Tx, key_id: UUID, account_id: UUID) -> KeyRow | None:
+    """One key of an account."""
+    row = await tx.fetchrow(SQL_READ_KEY, key_id, account_id)
+    return None if row is None else KeyRow(*row.values())
+
+
+SQL_LIST_KEYS: Final[LiteralString] = """
+SELECT id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+FROM core.api_keys WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $3
+"""
+
+
+async def list_keys(tx: Tx, account_id: UUID, before: UUID | None, limit: int) -> list[KeyRow]:
+    """Keys of an account, the youngest first, revoked ones too."""
+    return [KeyRow(*row.values()) for row in await tx.fetch(SQL_LIST_KEYS, account_id, before, limit)]
+
+
+SQL_REVOKE_KEY: Final[LiteralString] = """
+UPDATE core.api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE id = $1 AND account_id = $2
+RETURNING id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+"""
+
+
+async def revoke_key(tx: Tx, key_id: UUID, account_id: UUID, at: datetime) -> KeyRow | None:
+    """End a key; one that was ended before keeps its time. None when the account has no such key."""
+    row = await tx.fetchrow(SQL_REVOKE_KEY, key_id, account_id, at)
+    return None if row is None else KeyRow(*row.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRow:
+    id: UUID
+    sender: str
+    status: str
+    reason: str | None
+    created_at: datetime
+    decided_at: datetime | None
+
+
+SQL_INSERT_SENDER: Final[LiteralString] = """
+INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status, decided_at)
+VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6 = 'approved' THEN now() END)
+ON CONFLICT (account_id, sender) DO NOTHING
+RETURNING id, sender, status, reason, created_at, decided_at
+"""
+
+
+async def insert_sender(
+    tx: Tx,
+    sender_id: UUID,
+    tenant_id: UUID,
+    account_id: UUID,
+    sender: str,
+    skeleton: str,
+    status: str = "pending",
+) -> SenderRow | None:
+    """A new sender ID; None when the account has asked for it before."""
+    row = await tx.fetchrow(SQL_INSERT_SENDER, sender_id, tenant_id, account_id, sender, skeleton, status)
+    return None if row is None else SenderRow(*row.values())
+
+
+SQL_LIST_SENDERS: Final[LiteralString] = """
+SELECT id, sender, status, reason, created_at, decided_at
+FROM core.sender_ids
+WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR status = $3)
+ORDER BY id DESC LIMIT $4
+"""
+
+
+async def list_senders(
+    tx: Tx, account_id: UUID, before: UUID | None, status: str | None, limit: int
+) -> list[SenderRow]:
+    """Sender IDs of an account, the youngest first."""
+    rows = await tx.fetch(SQL_LIST_SENDERS, account_id, before, status, limit)
+    return [SenderRow(*row.values()) for row in rows]

@@ -1,0 +1,87 @@
+"""Composition root: pools, broker, Redis, the modules on the HTTP floor, the server. Nothing is decided here."""
+
+from datetime import timedelta
+from importlib import metadata
+from typing import Final
+
+from sema_common.platform.bus import Bus
+from sema_common.platform.cache import Cache
+from sema_common.platform.db import Database
+from sema_common.platform.runtime import Room
+from sema_common.platform.secrets import SecretBox, signing_keys
+from sema_main_api.accounts import endpoints as accounts
+from sema_main_api.auth import endpoints as auth
+from sema_main_api.auth.clients import LoginGuard
+from sema_main_api.auth.passwords import Passwords
+from sema_main_api.auth.tokens import Tokens
+from sema_main_api.billing import endpoints as billing
+from sema_main_api.http import public
+from sema_main_api.http.auth import Authenticator
+from sema_main_api.http.limits import Limits
+from sema_main_api.http.middleware import Edge
+from sema_main_api.http.routing import Operation, bind
+from sema_main_api.settings import Settings
+from sema_main_api.webhooks import deliveries
+from sema_main_api.webhooks import endpoints as webhooks
+
+SCHEMA_REVISION: Final = "0007"
+
+LAST_USED_SECONDS: Final = 15.0
+"""How often the times at which keys were last used are written down."""
+
+# Every route of the API, in the order in which the documentation shows them.
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *auth.OPERATIONS,
+    # messaging.OPERATIONS goes here
+    *billing.OPERATIONS,
+    *accounts.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *deliveries.OPERATIONS,
+)
+
+
+def version() -> str:
+    """The version of this package, as the OpenAPI document names it."""
+    return metadata.version("sema-main-api")
+
+
+async def open_room(room: Room, settings: Settings) -> None:
+    """Closed in reverse: the server finishes its requests first, the pools go last."""
+    pipeline = await room.open(
+        Database.open(settings.pipeline_database_url, name="pipeline", max_size=settings.pipeline_pool_size),
+        "pipeline pool",
+    )
+    tenant = await room.open(
+        Database.open(settings.database_url, name="tenant", max_size=settings.tenant_pool_size), "tenant pool"
+    )
+    cache = await room.open(Cache.open(settings.redis_url))
+    bus = await room.open(Bus.open(settings.amqp_url, name="main-api"))
+    room.ready_when("postgres", pipeline.check_writable)
+    room.ready_when("schema", lambda: pipeline.check_schema(SCHEMA_REVISION))
+    room.ready_when("broker", bus.check, required=False)
+    room.ready_when("redis", cache.check, required=False)
+
+    life = timedelta(seconds=settings.access_token_seconds)
+    tokens = Tokens(signing_keys(settings.jwt_private_key), settings.jwt_issuer, settings.jwt_audience, life)
+    authenticator = Authenticator(pipeline, tokens.verify)
+    passwords = await room.open(Passwords.open())
+    limits = await room.open(Limits.open(cache))
+    box = SecretBox(settings.secrets_keys)
+    await room.every("last_used", LAST_USED_SECONDS, authenticator.write_last_used)
+
+    # ---- messaging: its reference data, relay, group commit and loops are opened here; `limits` waits for it
+    del limits
+
+    webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
+    auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
+    routes = [
+        *bind(public.OPERATIONS, public.Deps(room._readiness.report, OPERATIONS, version())),
+        *bind(auth.OPERATIONS, auth_deps),
+        *bind(billing.OPERATIONS, billing.Deps(tenant)),
+        *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
+        *bind(webhooks.OPERATIONS, webhooks_deps),
+        *bind(deliveries.OPERATIONS, webhooks_deps),
+        # ---- messaging's routes: *bind(messaging.OPERATIONS, …)
+    ]
+    edge = Edge(routes, authenticator, settings.origins)
+    await room.serve_http(edge, settings.http_host, settings.http_port)

@@ -1,0 +1,152 @@
+"""/v1/balance, /v1/ledger and /v1/pricing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from starlette.responses import Response
+
+from sema_common.billing import ledger
+from sema_common.billing.prices import PriceList, load_prices
+from sema_common.platform.db import Database
+from sema_common.values.clock import now
+from sema_common.values.errors import Refused
+from sema_common.values.money import Money
+from sema_main_api.billing import schemas
+from sema_main_api.http.bodies import read_query
+from sema_main_api.http.callers import Caller
+from sema_main_api.http.paging import PageQuery, Pager
+from sema_main_api.http.problems import not_found
+from sema_main_api.http.requests import Request
+from sema_main_api.http.responses import json_response
+from sema_main_api.http.routing import Operation
+from sema_main_api.http.schemas import MoneyObject
+from sema_main_api.http.store import tenant_tx
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    tenant: Database
+
+
+async def balance(deps: Deps, _: Request, caller: Caller) -> Response:
+    """The truth, as committed."""
+    _refuse_billed_to_agent(caller)
+    async with tenant_tx(deps.tenant, caller) as tx:
+        found = await ledger.read_balance(tx, caller.billing_account_id)
+    if found is None:
+        raise not_found()
+    return json_response(
+        schemas.BalanceAnswer(
+            balance=_money(found.balance, found.currency),
+            available=_money(found.available, found.currency),
+            credit_limit=_money(found.credit_limit, found.currency),
+            billing_account_id=found.account_id,
+        )
+    )
+
+
+async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
+    """Every movement, newest first."""
+    _refuse_billed_to_agent(caller)
+    pager = Pager("ledger", caller.account_id, read_query(request, PageQuery))
+    before = pager.after(_entry_id)
+    async with tenant_tx(deps.tenant, caller) as tx:
+        rows = await ledger.read_entries(
+            tx, caller.account_id, ledger.NEWEST if before is None else before, pager.fetch
+        )
+
+    def show(entry: ledger.Entry) -> schemas.LedgerEntry:
+        return schemas.LedgerEntry.model_validate(
+            {
+                "id": str(entry.entry_id),
+                "kind": entry.kind,
+                "reference": entry.reference,
+                "amount": _money(entry.amount, caller.currency),
+                "balance_after": _money(entry.balance_after, caller.currency),
+                "created_at": entry.created_at,
+            }
+        )
+
+    return json_response(pager.page(rows, show, lambda entry: entry.entry_id))
+
+
+async def pricing(deps: Deps, _: Request, caller: Caller) -> Response:
+    """What a segment costs this account now, per country and network."""
+    async with tenant_tx(deps.tenant, caller) as tx:
+        prices = await load_prices(tx)
+    return json_response(schemas.Pricing(data=_prices_of(prices, caller, now())))
+
+
+def _prices_of(prices: PriceList, caller: Caller, at: datetime) -> list[schemas.PriceObject]:
+    """For every country and network that any row names, the row that decides."""
+    rows = prices.rows_for(account_id=caller.account_id, tier=caller.tier, currency=caller.currency, at=at)
+    by_id = {row.id: row for row in rows}
+    shown = []
+    for country, mno in sorted({(row.country, row.mno) for row in rows}):
+        price = prices.price(
+            account_id=caller.account_id,
+            tier=caller.tier,
+            country=country,
+            mno=mno,
+            currency=caller.currency,
+            at=at,
+        )
+        if price is not None:
+            money = _money(price.per_segment, price.currency)
+            since = by_id[price.row_id].valid_from
+            shown.append(schemas.PriceObject(country=country, mno=mno, price=money, valid_from=since))
+    return shown
+
+
+def _refuse_billed_to_agent(caller: Caller) -> None:
+    if caller.billing_account_id != caller.account_id:
+        raise Refused(
+            "billed_to_agent", "This account is billed to its agent and has no balance of its own.", 403
+        )
+
+
+def _money(amount: Decimal, currency: str) -> MoneyObject:
+    return MoneyObject(**Money(amount, currency).wire())
+
+
+def _entry_id(text: str) -> int:
+    """A position of the ledger; ValueError for what the column could not hold."""
+    number = int(text)
+    if not 0 <= number <= ledger.NEWEST:
+        raise ValueError("no entry has such a number")
+    return number
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/balance",
+        balance,
+        "What is left",
+        "Money",
+        scope="billing:read",
+        answers={200: schemas.BalanceAnswer},
+        problems={403: "`billed_to_agent`"},
+    ),
+    Operation(
+        "GET",
+        "/v1/ledger",
+        entries,
+        "Every movement of credit",
+        "Money",
+        scope="billing:read",
+        query=PageQuery,
+        answers={200: schemas.Ledger},
+        problems={403: "`billed_to_agent`"},
+    ),
+    Operation(
+        "GET",
+        "/v1/pricing",
+        pricing,
+        "What this account pays",
+        "Money",
+        scope="billing:read",
+        answers={200: schemas.Pricing},
+    ),
+)

@@ -1,0 +1,195 @@
+"""The operators' command line: opens accounts, makes staff and owners, writes the OpenAPI document.
+
+    python -m sema_main_api.cli account create --name Acme --credit 1000 --tier growth
+    python -m sema_main_api.cli staff create --email ops@example.com --password -
+    python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
+    python -m sema_main_api.cli openapi write openapi.json
+
+It runs with main-api's own settings, and every change is in the audit log. Secrets are printed once, on stdout,
+as NAME=value lines (or with --json as one object). `--password -` reads the password from stdin.
+"""
+
+import argparse
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from sema_common.platform import logs
+from sema_common.platform.db import Database
+from sema_common.platform.secrets import SecretBox
+from sema_common.platform.settings import load
+from sema_common.values.errors import Refused, RetryLater
+from sema_common.values.money import quantize
+from sema_main_api.accounts import opening
+from sema_main_api.accounts.rules import is_sender_id
+from sema_main_api.app import OPERATIONS, version
+from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
+from sema_main_api.http.openapi import document
+from sema_main_api.settings import Settings
+
+EX_TEMPFAIL: Final = 75
+"""Exit status when Postgres is away (sysexits.h): the same command may be run again."""
+
+MAX_CREDIT: Final = Decimal(10) ** 12
+MIN_PASSWORD: Final = 10
+
+Result = dict[str, str]
+
+
+async def create_account(args: argparse.Namespace, settings: Settings, db: Database) -> Result:
+    """A new account each time it is run: names are not unique."""
+    wanted = opening.Opening(args.name, args.type, args.tier, args.credit, args.sender, args.agent)
+    async with db.transaction() as tx:
+        opened = await opening.open_account(tx, SecretBox(settings.secrets_keys), wanted, _operator())
+    return {
+        "SEMA_ACCOUNT_ID": str(opened.account_id),
+        "SEMA_API_KEY": opened.live_key,
+        "SEMA_TEST_API_KEY": opened.test_key,
+    }
+
+
+async def create_staff(args: argparse.Namespace, _: Settings, db: Database) -> Result:
+    """Run again for the same address, it sets password and role anew."""
+    password_hash = hash_password(_password(args.password))
+    async with db.transaction() as tx:
+        user_id = await opening.put_staff(tx, args.email, password_hash, args.role, _operator())
+    return {"SEMA_USER_ID": str(user_id)}
+
+
+async def create_owner(args: argparse.Namespace, _: Settings, db: Database) -> Result:
+    """Run again for the same address, it sets the password anew."""
+    password_hash = hash_password(_password(args.password))
+    async with db.transaction() as tx:
+        user_id = await opening.put_owner(tx, args.account, args.email, password_hash, _operator())
+    return {"SEMA_USER_ID": str(user_id)}
+
+
+def write_openapi(path: Path) -> None:
+    """The document that /openapi.json serves, one key a line, so that a change can be read in a diff."""
+    path.write_text(json.dumps(document(OPERATIONS, version()), indent=2, ensure_ascii=False) + "\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(
+        prog="sema_main_api.cli", description="The operators' command line of Sema Link."
+    )
+    things = root.add_subparsers(required=True, metavar="THING")
+
+    account = _create(
+        things, "account", "an account with credit, an approved sender ID and keys", create_account
+    )
+    account.add_argument("--name", required=True, type=_name)
+    account.add_argument("--credit", default=Decimal(0), type=_credit, help="opening credit, in KES")
+    account.add_argument("--tier", default="starter", choices=["starter", "growth", "enterprise"])
+    account.add_argument("--type", default="direct", choices=["direct", "agent", "agent_customer"])
+    account.add_argument("--agent", type=UUID, help="the agent's account, for an agent_customer")
+    account.add_argument("--sender", default="SEMALINK", type=_sender)
+
+    staff = _create(things, "staff", "a member of staff", create_staff)
+    staff.add_argument("--role", default="staff_admin", choices=["staff_admin", "staff_support"])
+    owner = _create(things, "owner", "an owner of an account", create_owner)
+    owner.add_argument("--account", required=True, type=UUID)
+    for person in (staff, owner):
+        person.add_argument("--email", required=True, type=_email)
+        person.add_argument(
+            "--password", required=True, help=f"at least {MIN_PASSWORD} characters; - reads stdin"
+        )
+
+    openapi = things.add_parser("openapi", help="the OpenAPI document").add_subparsers(required=True)
+    write = openapi.add_parser("write", help="write it to a file")
+    write.add_argument("path", type=Path)
+    return root
+
+
+Command = Callable[[argparse.Namespace, Settings, Database], Awaitable[Result]]
+
+
+def _create(
+    things: "argparse._SubParsersAction[argparse.ArgumentParser]", thing: str, what: str, command: Command
+) -> argparse.ArgumentParser:
+    verbs = things.add_parser(thing, help=what).add_subparsers(required=True, metavar="create")
+    create = verbs.add_parser("create", help=f"create {what}")
+    create.add_argument("--json", action="store_true", help="print one JSON object")
+    create.set_defaults(command=command)
+    return create
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text.strip()) <= 200:
+        raise argparse.ArgumentTypeError("a name has 1 to 200 characters")
+    return text.strip()
+
+
+def _credit(text: str) -> Decimal:
+    try:
+        credit = Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError("not an amount") from None
+    if not 0 <= credit <= MAX_CREDIT or quantize(credit) != credit:
+        raise argparse.ArgumentTypeError("an amount is 0 or more, with at most 4 places")
+    return quantize(credit)
+
+
+def _sender(text: str) -> str:
+    if not is_sender_id(text):
+        raise argparse.ArgumentTypeError("not a sender ID")
+    return text
+
+
+def _email(text: str) -> str:
+    local, at, host = text.strip().lower().partition("@")
+    if not (local and at and host) or len(text) > 254 or " " in text:
+        raise argparse.ArgumentTypeError("not an e-mail address")
+    return f"{local}@{host}"
+
+
+def _password(text: str) -> str:
+    password = sys.stdin.readline().rstrip("\n") if text == "-" else text
+    if not MIN_PASSWORD <= len(password) <= MAX_LENGTH:
+        raise Refused("validation_failed", f"A password has {MIN_PASSWORD} to {MAX_LENGTH} characters.")
+    return password
+
+
+def _operator() -> str:
+    """Who sits at the keyboard, for the audit log."""
+    try:
+        return f"operator:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "operator"
+
+
+async def _run(args: argparse.Namespace, settings: Settings) -> Result:
+    command: Command = args.command
+    async with Database.open(settings.pipeline_database_url, name="cli", max_size=1) as db:
+        return await command(args, settings, db)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    args = parser().parse_args(argv)
+    if "path" in args:
+        write_openapi(args.path)
+        return 0
+    settings = load(Settings)
+    logs.setup("main-api-cli", "error", fd=2)
+    try:
+        result = asyncio.run(_run(args, settings))
+    except Refused as exc:
+        print(exc.detail, file=sys.stderr)
+        return 1
+    except RetryLater as exc:
+        print(exc.detail, file=sys.stderr)
+        return EX_TEMPFAIL
+    print(json.dumps(result) if args.json else "\n".join(f"{name}={value}" for name, value in result.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

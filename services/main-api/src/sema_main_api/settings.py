@@ -1,0 +1,75 @@
+"""Every knob of main-api."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sema_common.platform.secrets import SecretBox, signing_keys
+from sema_common.platform.settings import PostgresUrl, RedisUrl, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    database_url: PostgresUrl = Field(
+        repr=False, description="Postgres as main_api: a tenant's own reads, behind row-level security."
+    )
+    pipeline_database_url: PostgresUrl = Field(
+        repr=False,
+        description="Postgres as main_api_pipeline: accepting, relaying and everything that writes.",
+    )
+    redis_url: RedisUrl = Field(
+        repr=False, description="Redis: rate limits and login attempts; may be lost at any time."
+    )
+    http_host: str = Field(default="0.0.0.0", description="Address of the public API.")  # noqa: S104
+    http_port: int = Field(default=8000, ge=0, le=65535, description="Port of the public API.")
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Reverse proxies in front that append to X-Forwarded-For; 0 ignores the header.",
+    )
+    cors_origins: str = Field(
+        default="", description="Origins, comma separated, whose pages may call the API from a browser."
+    )
+    secrets_keys: str = Field(
+        repr=False,
+        description="Fernet keys for customers' secrets at rest, comma separated, the newest first.",
+    )
+    jwt_private_key: str = Field(
+        repr=False,
+        description="Ed25519 keys for access tokens, each a PKCS #8 PEM in base64, comma separated, newest first.",
+    )
+    jwt_issuer: str = Field(default="sema-link", description="`iss` of access tokens.")
+    jwt_audience: str = Field(default="sema-api", description="`aud` of access tokens.")
+    access_token_seconds: int = Field(default=900, ge=30, le=900, description="Life of an access token.")
+    webhooks_allow_loopback: bool = Field(
+        default=False, description="Let webhooks go to this machine: for development, refused in production."
+    )
+    tenant_pool_size: int = Field(default=8, ge=1, le=100, description="Connections for tenants' reads.")
+    pipeline_pool_size: int = Field(
+        default=12,
+        ge=4,
+        le=100,
+        description="Connections for writes: group commit, relay, sweeps, and everything else that writes.",
+    )
+
+    @property
+    def origins(self) -> list[str]:
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @field_validator("secrets_keys")
+    @classmethod
+    def _opens(cls, value: str) -> str:
+        SecretBox(value)
+        return value
+
+    @field_validator("jwt_private_key")
+    @classmethod
+    def _signs(cls, value: str) -> str:
+        signing_keys(value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.environment == "production" and self.webhooks_allow_loopback:
+            raise ValueError("WEBHOOKS_ALLOW_LOOPBACK must be off in production")
+        return self
