@@ -4,6 +4,7 @@ from datetime import timedelta
 from importlib import metadata
 from typing import Final
 
+from sema_aggregators import Celcom, TestMode
 from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
@@ -20,6 +21,11 @@ from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.limits import Limits
 from sema_main_api.http.middleware import Edge
 from sema_main_api.http.routing import Operation, bind
+from sema_main_api.messaging import endpoints as messaging
+from sema_main_api.messaging import loops
+from sema_main_api.messaging.accepting import Accepting
+from sema_main_api.messaging.reference import REFRESH_SECONDS, ReferenceData
+from sema_main_api.messaging.relay import Relay
 from sema_main_api.settings import Settings
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
@@ -32,7 +38,7 @@ LAST_USED_SECONDS: Final = 15.0
 # Every route of the API, in the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *auth.OPERATIONS,
-    # messaging.OPERATIONS goes here
+    *messaging.OPERATIONS,
     *billing.OPERATIONS,
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
@@ -69,8 +75,7 @@ async def open_room(room: Room, settings: Settings) -> None:
     box = SecretBox(settings.secrets_keys)
     await room.every("last_used", LAST_USED_SECONDS, authenticator.write_last_used)
 
-    # ---- messaging: its reference data, relay, group commit and loops are opened here; `limits` waits for it
-    del limits
+    messaging_deps = await open_messaging(room, settings, pipeline, tenant, bus, limits)
 
     webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
     auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
@@ -81,7 +86,27 @@ async def open_room(room: Room, settings: Settings) -> None:
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
-        # ---- messaging's routes: *bind(messaging.OPERATIONS, …)
+        *bind(messaging.OPERATIONS, messaging_deps),
     ]
     edge = Edge(routes, authenticator, settings.origins)
     await room.serve_http(edge, settings.http_host, settings.http_port)
+
+
+async def open_messaging(
+    room: Room, settings: Settings, pipeline: Database, tenant: Database, bus: Bus, limits: Limits
+) -> messaging.Messaging:
+    """The relay outlives the group commit that feeds it: what was committed last is still published."""
+    celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.live_countries)
+    reference = ReferenceData(pipeline, [celcom.capabilities], [TestMode().capabilities])
+    await room.every("reference", REFRESH_SECONDS, reference.refresh)
+    relay = await room.open(Relay(pipeline, bus))
+    accepting = await room.open(Accepting(pipeline, relay))
+    periodic = loops.Loops(pipeline, relay)
+    await room.every("sweep", loops.SWEEP_SECONDS, relay.sweep)
+    await room.every("watch", loops.WATCH_SECONDS, periodic.watch)
+    await room.every("purge", loops.PURGE_SECONDS, periodic.purge)
+    await room.every("partitions", loops.PARTITION_SECONDS, periodic.partitions)
+    await room.every("drift", loops.DRIFT_SECONDS, periodic.drift)
+    return messaging.Messaging(
+        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback
+    )

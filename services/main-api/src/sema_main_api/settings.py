@@ -44,6 +44,14 @@ class Settings(ServiceSettings):
     webhooks_allow_loopback: bool = Field(
         default=False, description="Let webhooks go to this machine: for development, refused in production."
     )
+    celcom_countries: str = Field(
+        default="KE,UG,TZ,RW",
+        description="ISO codes, comma separated, that our account at Celcom reaches; others are refused at the door.",
+    )
+    celcom_ucs2: bool = Field(
+        default=False,
+        description="Whether UCS-2 texts are proven on our account at Celcom; without, they are refused at the door.",
+    )
     tenant_pool_size: int = Field(default=8, ge=1, le=100, description="Connections for tenants' reads.")
     pipeline_pool_size: int = Field(
         default=12,
@@ -55,6 +63,10 @@ class Settings(ServiceSettings):
     @property
     def origins(self) -> list[str]:
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
+    def live_countries(self) -> frozenset[str]:
+        return frozenset(code.strip().upper() for code in self.celcom_countries.split(",") if code.strip())
 
     @field_validator("secrets_keys")
     @classmethod

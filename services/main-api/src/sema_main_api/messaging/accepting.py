@@ -125,7 +125,7 @@ class Accepting:
         if decided.kept:
             held = await idempotency.keep(tx, decided.kept)
             if len(held) != len(decided.kept):
-                raise RuntimeError("an idempotency key is held although its balance was locked")
+                raise RetryLater("another call took an idempotency key in this very moment")
         return decided
 
     async def _look_up(self, decided: Decided, balances: dict[UUID, ledger.Balance]) -> None:

@@ -1,8 +1,11 @@
 """Bodies of the messaging endpoints. Unknown members are refused: a typo must not be swallowed."""
 
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sema_main_api.http.schemas import Answer, ListAnswer, MoneyObject
 
 MAX_BATCH: Final = 1000
 MAX_BODY_CHARACTERS: Final = 1600
@@ -49,3 +52,99 @@ class BatchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, title="SendBatch")
 
     messages: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+# ---- answers, for the OpenAPI document
+
+
+Status = Literal["submitted", "queued", "sent", "delivered", "failed", "expired"]
+
+
+class MessageError(Answer):
+    """Why a message was not delivered."""
+
+    code: str
+    detail: str
+
+
+class Message(Answer):
+    """A message as it stands."""
+
+    id: UUID
+    status: Status
+    to: str
+    sender: Annotated[str, Field(alias="from")]
+    body: str
+    lane: Literal["normal", "priority"]
+    type: Literal["SMS", "FLASH_SMS"]
+    encoding: Literal["GSM-7", "UCS-2"]
+    segments: int
+    cost: MoneyObject
+    country: str
+    mno: str | None
+    campaign_id: UUID | None
+    aggregator: str | None
+    metadata: dict[str, str]
+    callback_url: str | None
+    error: MessageError | None
+    created_at: AwareDatetime
+    queued_at: AwareDatetime | None
+    sent_at: AwareDatetime | None
+    delivered_at: AwareDatetime | None
+
+
+class BatchItem(Answer):
+    """What became of one item: a message, or a problem document."""
+
+    index: int
+    message: Message | None = None
+    error: dict[str, Any] | None = None
+
+
+class BatchResult(Answer):
+    """Per item a message or an error."""
+
+    data: list[BatchItem]
+    accepted: int
+    rejected: int
+
+
+class CharacterAdvice(Answer):
+    """A character that makes the text UCS-2, and what to write instead."""
+
+    character: str
+    replacement: str | None
+    detail: str
+
+
+class Estimate(Answer):
+    """How a text would be cut and what it would cost."""
+
+    encoding: Literal["GSM-7", "UCS-2"]
+    units: int
+    segments: int
+    cost: MoneyObject
+    mno: str
+    country: str
+    advice: list[CharacterAdvice]
+
+
+class Event(Answer):
+    """One step of the journey. `status` is a message status, or in_doubt, retry, resend and the like."""
+
+    status: str
+    occurred_at: AwareDatetime
+    source: str
+    detail: dict[str, Any]
+
+
+class EventList(Answer):
+    """Oldest first."""
+
+    data: list[Event]
+
+
+class MessageList(ListAnswer):
+    """Newest first."""
+
+    data: list[Message]
