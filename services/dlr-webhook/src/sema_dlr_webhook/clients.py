@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.logs import get_logger
@@ -18,7 +19,7 @@ class DlrInbound:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._failed_at = clock.now()
+        self._failed_at = datetime.min.replace(tzinfo=UTC)
 
     async def publish(self, reports: Sequence[RawDlr]) -> list[BaseException | None]:
         """For each report None once the broker has it, or why not.
