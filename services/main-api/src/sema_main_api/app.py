@@ -53,6 +53,11 @@ def version() -> str:
 
 async def open_room(room: Room, settings: Settings) -> None:
     """Closed in reverse: the server finishes its requests first, the pools go last."""
+    await room.serve_http(await open_edge(room, settings), settings.http_host, settings.http_port)
+
+
+async def open_edge(room: Room, settings: Settings) -> Edge:
+    """Everything but the server: the ASGI application, ready to be called."""
     pipeline = await room.open(
         Database.open(settings.pipeline_database_url, name="pipeline", max_size=settings.pipeline_pool_size),
         "pipeline pool",
@@ -88,8 +93,7 @@ async def open_room(room: Room, settings: Settings) -> None:
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
     ]
-    edge = Edge(routes, authenticator, settings.origins)
-    await room.serve_http(edge, settings.http_host, settings.http_port)
+    return Edge(routes, authenticator, settings.origins)
 
 
 async def open_messaging(

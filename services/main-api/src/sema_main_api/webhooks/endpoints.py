@@ -92,24 +92,25 @@ async def read(deps: Deps, request: Request, caller: Caller) -> Response:
 async def change(deps: Deps, request: Request, caller: Caller) -> Response:
     """200 with the endpoint as it is now."""
     wanted = await read_body(request, schemas.ChangeWebhook)
-    given = wanted.model_fields_set
-    if "url" in given:
+    if wanted.url is not None:
         _check_url(wanted.url, deps.allow_loopback)
     async with deps.pipeline.transaction() as tx:
         row = await store.lock_endpoint(tx, request.path_id(), caller.account_id)
         if row is None:
             raise not_found()
         disabled_at, reason = row.disabled_at, row.disabled_reason
-        if "enabled" in given and wanted.enabled != row.enabled:
-            disabled_at, reason = (None, None) if wanted.enabled else (now(), DISABLED_BY_CUSTOMER)
+        if wanted.enabled:
+            disabled_at = reason = None
+        elif wanted.enabled is False and row.enabled:
+            disabled_at, reason = now(), DISABLED_BY_CUSTOMER
         changed = await store.change_endpoint(
             tx,
             row.id,
-            wanted.url if "url" in given else row.url,
-            _distinct(wanted.events) if "events" in given else row.events,
+            wanted.url or row.url,
+            _distinct(wanted.events) if wanted.events else row.events,
             disabled_at,
             reason,
-            revived="enabled" in given and wanted.enabled,
+            revived=wanted.enabled is True,
         )
         before = schemas.Webhook.model_validate(row).model_dump(mode="json")
         after = schemas.Webhook.model_validate(changed).model_dump(mode="json")

@@ -38,11 +38,11 @@ class CreateWebhook(Body):
 
 
 class ChangeWebhook(Body):
-    """Only what is given changes. `enabled: true` also revives an endpoint that was disabled for failing."""
+    """Only what is given (and is not null) changes. `enabled: true` revives an endpoint disabled for failing."""
 
-    url: Url = ""
-    events: Events = Field(default_factory=list)
-    enabled: bool = True
+    url: Url | None = None
+    events: Events | None = None
+    enabled: bool | None = None
 
 
 class Webhook(Answer):
