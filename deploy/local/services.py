@@ -45,6 +45,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
     def http(name: str) -> dict[str, str]:
         return {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(layout.port(name))}
 
+    ucs2 = {"CELCOM_UCS2": "true"}  # the sandbox carries it; a real account has to be proven first
     amqp = {"AMQP_URL": layout.amqp(secrets["AMQP_PASSWORD"])}
     redis = {"REDIS_URL": layout.redis()}
     dlr_tokens = ",".join(f"{aggregator}:{secrets['DLR_TOKEN']}" for aggregator in AGGREGATORS)
@@ -60,6 +61,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             **http("main-api"),
             **loopback,
             "JWT_PRIVATE_KEY": secrets["JWT_PRIVATE_KEY"],
+            **ucs2,
         },
         "sms-worker": {
             **postgres("sms_worker_pipeline"),
@@ -68,6 +70,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             "CELCOM_BASE_URL": layout.http("sandbox"),
             "CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
             "CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
+            **ucs2,
             "IN_DOUBT_HOLD_SECONDS": "20",  # 300 in production; a demonstration cannot wait that long
         },
         "dlr-webhook": {**amqp, **http("dlr-webhook"), "DLR_TOKENS": dlr_tokens},
@@ -83,7 +86,9 @@ def _common(layout: Layout, name: str) -> dict[str, str]:
         "ENVIRONMENT": "local",
         "OPS_HOST": "127.0.0.1",
         "OPS_PORT": str(layout.port(f"{name}-ops")),
-        "TRACE_SAMPLE_RATIO": "1",
+        # As in production. Whoever wants to see one journey whole sends a sampled `traceparent`, as the demo does.
+        "TRACE_SAMPLE_RATIO": "0.05",
+        "TRACE_FILE": str(layout.log / "traces.jsonl"),
     }
 
 

@@ -91,7 +91,7 @@ class Supervisor:
             [n for n in excess if n == "epmd"],
         ):
             await asyncio.gather(*(self._end(name) for name in group))
-        for name in new:
+        for name in sorted(new, key=list(self._programs).index):
             self._tasks[name] = asyncio.create_task(self._keep(self._programs[name]))
         if new and "postgres" in wanted:
             self._tasks[BOOTSTRAP] = asyncio.create_task(self._prepare(wanted))
