@@ -22,9 +22,9 @@ class GroupCommit(Generic[T, R]):
     `commit(items)` answers in the order of its items, each with a result or an exception for that item
     alone; if it raises, every waiter of the batch gets that exception. `linger` (seconds) lets a batch wait
     for company; the default takes what is there. `weigh(item)` counts an item as more than one towards
-    `max_batch` (one that is heavier than a whole batch goes alone). `on_batch(size)` is told of every batch, for metrics.
-    Leaving the context writes what is queued; later submits, and those beyond
-    `max_queue`, raise `Overloaded`.
+    `max_batch` (one that is heavier than a whole batch goes alone). `on_batch(size)` is told of every batch,
+    for metrics. Leaving the context writes what is queued; later submits, and those beyond `max_queue`,
+    raise `Overloaded`.
     """
 
     def __init__(

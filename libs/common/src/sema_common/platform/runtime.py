@@ -11,41 +11,33 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any, Final, NoReturn, TypeVar
 
-import uvicorn
 import uvloop
-from prometheus_client import Counter, Gauge, Histogram
-from starlette.types import ASGIApp
+from prometheus_client import Gauge, Histogram, disable_created_metrics
 
 from sema_common.platform import logs, telemetry
 from sema_common.platform.ops import Readiness, ops_app
+from sema_common.platform.room import LAST_GASP, Loop, Room
 from sema_common.platform.settings import RoomSettings, load
 from sema_common.values.errors import RetryLater
+
+__all__ = ["Loop", "Room", "run"]
 
 log = logs.get_logger()
 
 S = TypeVar("S", bound=RoomSettings)
-T = TypeVar("T")
 
 WATCHDOG_MARGIN: Final = 3.0
 """Seconds after the drain until the process is ended by force. The drain bounds everything that closes in an
 orderly way (25 s by default); what it cuts short has `LAST_GASP` to let go, one second is for the last spans
 (`telemetry.FLUSH_SECONDS`) and one is slack. 28 s in all, below the 30 to 40 s that platforms grant."""
-
-LAST_GASP: Final = 1.0
-BACKLOG: Final = 2048
-KEEPALIVE_SECONDS: Final = 75
-"""Longer than a load balancer keeps an idle connection (60 s is common): the side that closes first should be
-the one that sends, or a request meets a connection that is just going away."""
 
 RESTART_FIRST: Final = 0.5
 RESTART_LAST: Final = 10.0
@@ -57,128 +49,6 @@ _LAG = Histogram(
     "How late the event loop wakes a sleeper",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
-_LOOP_RUNS = Counter("sema_loop_runs_total", "Runs of a periodic loop", ["loop", "outcome"])
-_LOOP_SECONDS = Histogram("sema_loop_seconds", "Duration of one run", ["loop"])
-_LOOP_LAST = Gauge("sema_loop_last_success_timestamp", "When a loop last went well", ["loop"])
-
-
-class Loop:
-    """A periodic task of a room. `wake()` makes it run now instead of at its time."""
-
-    def __init__(self, name: str, seconds: float, fn: Callable[[], Awaitable[bool | None]]) -> None:
-        self.name = name
-        self._seconds = seconds
-        self._fn = fn
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._ok, self._failed = _LOOP_RUNS.labels(name, "ok"), _LOOP_RUNS.labels(name, "failed")
-
-    def wake(self) -> None:
-        self._wake.set()
-
-    @asynccontextmanager
-    async def running(self) -> "Any":
-        """Run until the context ends; the run in progress is finished, not cancelled."""
-        task = asyncio.create_task(self._run(), name=f"loop-{self.name}")
-        try:
-            yield self
-            self._stopping = True
-            self._wake.set()
-            await task
-        finally:
-            task.cancel()
-
-    async def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            if await self._once():
-                await asyncio.sleep(0)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds * random.uniform(0.9, 1.1)):
-                    await self._wake.wait()
-
-    async def _once(self) -> bool:
-        """One run; True if the function says that there is more to do."""
-        started = time.perf_counter()
-        try:
-            more = await self._fn()
-        except RetryLater as exc:
-            self._failed.inc()
-            log.warning("loop_retries", loop=self.name, detail=exc.detail)
-            return False
-        except Exception:
-            self._failed.inc()
-            log.exception("loop_failed", loop=self.name)
-            return False
-        self._ok.inc()
-        _LOOP_SECONDS.labels(self.name).observe(time.perf_counter() - started)
-        _LOOP_LAST.labels(self.name).set_to_current_time()
-        return more is True
-
-
-@dataclass(slots=True)
-class _Opened:
-    name: str
-    manager: AbstractAsyncContextManager[Any]
-
-
-class Room:
-    """What `open_room` builds with. Everything opened here is closed in reverse, under one deadline."""
-
-    def __init__(self, service: str, settings: RoomSettings, readiness: Readiness) -> None:
-        self.service = service
-        self._settings = settings
-        self._readiness = readiness
-        self._opened: list[_Opened] = []
-        self.closing = ""
-
-    async def open(self, manager: AbstractAsyncContextManager[T], name: str | None = None) -> T:
-        """Enter an async context manager and keep it open; `name` is how a hang would be reported."""
-        value = await manager.__aenter__()
-        self._opened.append(_Opened(name or type(value if value is not None else manager).__name__, manager))
-        return value
-
-    def ready_when(self, name: str, check: Callable[[], Awaitable[None]], required: bool = True) -> None:
-        """Readiness depends on `check()` not raising; `required=False` only degrades it.
-
-        Checked in the background once a second with a second's budget; three failures in a row count.
-        """
-        self._readiness.add(name, check, required)
-
-    async def every(self, name: str, seconds: float, fn: Callable[[], Awaitable[bool | None]]) -> Loop:
-        """Run `fn` now and then every `seconds` (± 10 %). Errors are logged and counted, never fatal.
-
-        `fn` returns True to be run again at once (there was more to do).
-        """
-        loop: Loop = await self.open(Loop(name, seconds, fn).running(), f"loop {name}")
-        return loop
-
-    async def serve_http(self, app: ASGIApp, host: str, port: int, *, drain: float | None = None) -> int:
-        """Serve `app`; closing refuses connections and finishes open requests. Returns the bound port."""
-        seconds = self._settings.drain_seconds if drain is None else drain
-        bound: int = await self.open(_http(app, host, port, seconds), f"http {host}:{port}")
-        return bound
-
-    async def close(self, deadline: float) -> list[str]:
-        """Close everything in reverse; names of what did not end by itself before `deadline` (monotonic)."""
-        hung: list[str] = []
-        while self._opened:
-            opened = self._opened.pop()
-            self.closing = opened.name
-            left = max(deadline - time.monotonic(), 0.0)
-            try:
-                # in this task, not through wait_for: a context is left where it was entered
-                async with asyncio.timeout(left or LAST_GASP / 4):
-                    await opened.manager.__aexit__(None, None, None)
-            except TimeoutError:
-                hung.append(opened.name)
-                log.error("close_cut_short", resource=opened.name)
-            except Exception:
-                log.exception("close_failed", resource=opened.name)
-        self.closing = ""
-        return hung
-
 
 OpenRoom = Callable[[Room, S], Awaitable[None]]
 
@@ -195,6 +65,7 @@ def run(service: str, settings_cls: type[S], open_room: OpenRoom[S]) -> NoReturn
         otlp_endpoint=settings.otlp_endpoint,
         trace_file=settings.trace_file,
     )
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     _BUILD.labels(service, version).set(1)
     log.info("starting", version=version, environment=settings.environment, pid=os.getpid())
     try:
@@ -291,64 +162,8 @@ def _watchdog(seconds: float, room: Room) -> Iterator[None]:
         timer.cancel()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: when to stop is the runtime's decision."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-
 @asynccontextmanager
-async def _http(app: ASGIApp, host: str, port: int, drain: float) -> "Any":
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
-    sock.setblocking(False)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEPALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, int(drain)),
-        )
-    )
-    task = asyncio.create_task(server.serve([sock]), name=f"http-{port}")
-    up = asyncio.create_task(server.up.wait())
-    await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        up.cancel()
-        await task
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        server.should_exit = True
-        try:
-            await task
-        finally:
-            task.cancel()
-            sock.close()
-
-
-@asynccontextmanager
-async def _measuring_lag() -> "Any":
+async def _measuring_lag() -> AsyncIterator[None]:
     async def measure() -> None:
         while True:
             before = time.perf_counter()
@@ -357,7 +172,7 @@ async def _measuring_lag() -> "Any":
 
     task = asyncio.create_task(measure(), name="lag")
     try:
-        yield None
+        yield
     finally:
         task.cancel()
 

@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 
 from sema_common.platform import telemetry, topology
-from sema_common.platform.bus import Bus, DeadLetter, Delivery, Outgoing
+from sema_common.platform.bus import Bus, DeadLetter, Delivery, Outgoing, outcome
 from sema_common.platform.bus import consumer as consuming
 from sema_common.platform.bus import publisher as publishing
 from sema_common.values.errors import BrokerUnavailable, Park, RetryLater, StoreUnavailable
@@ -158,7 +158,10 @@ async def test_several_batches_are_in_flight(bus: Bus, until: Until) -> None:
         await until(lambda: meeting.n_waiting == 0)
 
 
-async def test_poison_takes_no_neighbour_along(bus: Bus, vhost: str, until: Until) -> None:
+async def test_poison_takes_no_neighbour_along(
+    bus: Bus, vhost: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "REJECT_LAST", 0.1)
     good = await publish(bus, 4)
     poison = campaign()
     event_id = uuid4()
@@ -231,7 +234,7 @@ async def test_what_may_succeed_later_is_tried_again_in_place(bus: Bus, vhost: s
 async def test_after_the_longest_hold_a_message_starts_over(
     bus: Bus, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(outcome, "HOLD_SECONDS", 0.0)
     failures = iter([StoreUnavailable("away")])
     received = Received(lambda _: next(failures, None))
     message, event_id = campaign(), uuid4()
@@ -337,11 +340,8 @@ async def _not_ready(bus: Bus) -> None:
 async def test_confirms_in_flight_when_the_connection_dies_are_errors(proxied_amqp: Any) -> None:
     async with Bus.open(proxied_amqp.url, name="midway") as bus:
         proxied_amqp.swallow = True
-        sending = asyncio.create_task(
-            bus.publish_many([Outgoing(QUEUE, campaign(), uuid4()) for _ in range(10)])
-        )
         asyncio.get_running_loop().call_later(0.1, proxied_amqp.cut)
-        results = await sending
+        results = await bus.publish_many([Outgoing(QUEUE, campaign(), uuid4()) for _ in range(10)])
         assert [type(r) for r in results] == [BrokerUnavailable] * 10
         proxied_amqp.swallow = False
 
@@ -434,7 +434,9 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
         await until(lambda: len(received.done) == 1)
 
 
-async def test_dead_letters_wait_until_they_are_kept(bus: Bus, vhost: str, until: Until) -> None:
+async def test_dead_letters_wait_until_they_are_kept(
+    bus: Bus, vhost: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: list[DeadLetter] = []
     failures: list[Exception] = [StoreUnavailable("away", after=0.01), RuntimeError("bug")]
 
@@ -443,14 +445,10 @@ async def test_dead_letters_wait_until_they_are_kept(bus: Bus, vhost: str, until
             raise failures.pop(0)
         kept.extend(batch)
 
-    consuming_last = consuming.HOLD_LAST
-    consuming.HOLD_LAST = 0.05  # type: ignore[misc]
-    try:
-        await bus.publish_raw(topology.DEAD(QUEUE), b"x", type="t", version=1, event_id=uuid4())
-        async with bus.drain_dead_letters(QUEUE, keep):
-            await until(lambda: bool(kept))
-    finally:
-        consuming.HOLD_LAST = consuming_last  # type: ignore[misc]
+    monkeypatch.setattr(outcome, "HOLD_LAST", 0.05)
+    await bus.publish_raw(topology.DEAD(QUEUE), b"x", type="t", version=1, event_id=uuid4())
+    async with bus.drain_dead_letters(QUEUE, keep):
+        await until(lambda: bool(kept))
     assert len(kept) == 1
     assert await depth(vhost, topology.DEAD(QUEUE)) == 0
 

@@ -11,6 +11,7 @@ import pytest
 
 from sema_common.platform import db as platform_db
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.db import database as pool
 from sema_common.values.errors import LockBusy, OutcomeUnknown, Overloaded, RetryLater, StoreUnavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -133,7 +134,7 @@ async def test_a_statement_cancelled_by_the_server_is_unavailable_not_a_bug(db: 
 
 
 async def test_an_exhausted_pool_is_a_quick_no(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform_db, "ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "ACQUIRE_SECONDS", 0.05)
     async with db.transaction(), db.transaction(), db.transaction():
         with pytest.raises(Overloaded):
             await db.fetchval("SELECT 1")
@@ -266,7 +267,7 @@ async def test_tenant_context_ends_with_its_transaction_although_sessions_are_no
 async def test_closing_does_not_wait_for_ever_for_a_connection_in_use(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform_db, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "CLOSE_SECONDS", 0.1)
     async with asyncio.timeout(5), Database.open(dsn, name="leaky") as db:
         leaked = await db.acquire()
     assert leaked is not None

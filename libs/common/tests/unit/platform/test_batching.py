@@ -54,7 +54,7 @@ async def test_linger_waits_for_company_but_not_beyond_a_full_batch(until: Until
         one = asyncio.create_task(group.submit(1))
         await until(lambda: len(group) > 0)
         async with asyncio.timeout(5):
-            assert await asyncio.gather(one, group.submit(2)) == [2, 4]
+            assert (await group.submit(2), await one) == (4, 2)
     assert store.batches == [[1, 2]]
 
 

@@ -3,7 +3,8 @@
     bus.py        the face that rooms see: open, publish, consume, check
     link.py       one connection that comes back by itself
     publisher.py  confirmed, mandatory, persistent publishes
-    consumer.py   from a delivery to its outcome
+    consumer.py   deliveries, in batches
+    outcome.py    from a batch to the outcome of each delivery
     delivery.py   what a handler is given
 
 The only package that imports aio_pika and aiormq. What must never happen here: an ack before its handler has

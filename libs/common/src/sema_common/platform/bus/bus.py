@@ -97,7 +97,7 @@ class Bus:
     ) -> AbstractAsyncContextManager[None]:
         """Hand deliveries of `queue` one by one to `handler`, at most `prefetch` at a time.
 
-        The handler runs in a span below the message's. Outcomes: see `consumer`.
+        The handler runs in a span below the message's. Outcomes: see `outcome`.
         """
 
         async def one(deliveries: list[Delivery[M]]) -> None:

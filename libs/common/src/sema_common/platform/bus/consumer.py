@@ -1,11 +1,4 @@
-"""From a delivery to its outcome.
-
-    handler returns          acknowledged
-    RetryLater               tried again in place, with backoff; the delivery is held, so consumption slows
-                             down by itself. After ten minutes it is published anew and acknowledged.
-    Park, or unreadable      published to the dead-letter queue with its reason, then acknowledged
-    anything else, a batch   split: each alone, so that one bad message fails by itself
-    anything else, alone     rejected and requeued: after 6 deliveries RabbitMQ dead-letters it
+"""Deliveries of one queue, gathered into batches, by a consumer that stays attached whatever happens.
 
 A handler never runs in a task of the client library, which cancels its tasks when a connection dies. It may
 therefore outlive its connection: then its message comes again, and two handlers of one message may overlap.
@@ -16,42 +9,25 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 import aiormq
 from aiormq.abc import DeliveredMessage
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-from sema_common.platform import topology
-from sema_common.platform.bus.delivery import HEADER_DELIVERIES, delivery_count
-from sema_common.platform.bus.link import BROKER_ERRORS, Link, why
-from sema_common.platform.bus.publisher import Publisher, properties
+from sema_common.platform.bus.delivery import delivery_count
+from sema_common.platform.bus.link import Link, why
+from sema_common.platform.bus.outcome import Item, Outcomes
+from sema_common.platform.bus.publisher import Publisher
 from sema_common.platform.logs import get_logger
-from sema_common.values.errors import BrokerUnavailable, Park, RetryLater
-from sema_common.wire.envelope import (
-    HEADER_ATTEMPT,
-    HEADER_EVENT_ID,
-    HEADER_REASON,
-    HEADER_TRACEPARENT,
-    HEADER_VERSION,
-)
+from sema_common.values.errors import Park
 
 log = get_logger()
 
 V = TypeVar("V")
-
-HOLD_SECONDS: Final = 600.0
-"""Longest a delivery is held for retries: well below RabbitMQ's acknowledgement timeout of 30 min."""
-
-HOLD_FIRST: Final = 0.2
-HOLD_LAST: Final = 15.0
-REJECT_FIRST: Final = 0.1
-REJECT_LAST: Final = 5.0
-"""Pause before a message that failed by a bug goes back: 0 for the first delivery, then 0.1 s, tripling."""
 
 PULSE_SECONDS: Final = 5.0
 """How often a consumer asks the broker about its queue: half-open connections, lost consumers and a silent
@@ -59,33 +35,8 @@ stop of deliveries show within two of these."""
 
 RPC_SECONDS: Final = 5.0
 
-_HANDLED = Counter("sema_bus_handled_total", "Deliveries by outcome", ["queue", "outcome"])
-_SECONDS = Histogram("sema_bus_handler_seconds", "Time in a handler", ["queue"])
-_BATCH = Histogram(
-    "sema_bus_batch_items",
-    "Items handed over together",
-    ["queue"],
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
-)
 _AGE = Gauge("sema_bus_queue_age_seconds", "Age of the message delivered last", ["queue"])
 _DEPTH = Gauge("sema_bus_queue_messages", "Messages ready in the queue", ["queue"])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Item(Generic[V]):
-    """One delivery inside the consumer."""
-
-    value: V
-    size: int
-    alone: bool
-    raw: DeliveredMessage
-    channel: aiormq.Channel
-    arrived: float
-
-    @property
-    def lost(self) -> bool:
-        """Its channel is gone: the broker has given the message to somebody else."""
-        return self.channel.is_closed
 
 
 class Consumer(Generic[V]):
@@ -111,24 +62,20 @@ class Consumer(Generic[V]):
     ) -> None:
         self.queue = queue
         self._link = link
-        self._publisher = publisher
         self._decode = decode
-        self._handler = handler
         self._prefetch = prefetch
         self._max_items = max_items
         self._linger = linger
         self._slots = asyncio.Semaphore(batches)
-        self._patient = patient  # no outcome but success: what is handled has nowhere else to go
         self._inbox: deque[Item[V]] = deque()
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._outcomes = Outcomes(queue, handler, publisher, self._stopping, patient=patient)
         self._working: set[asyncio.Task[None]] = set()
         self._last_delivery = 0.0
         self._raw: aiormq.Channel | None = None
         self._tag = ""
         self._tasks: list[asyncio.Task[None]] = []
-        self._outcomes: dict[str, Counter] = {}
-        self._seconds, self._batch_size = _SECONDS.labels(queue), _BATCH.labels(queue)
         self._age, self._depth = _AGE.labels(queue), _DEPTH.labels(queue)
 
     @property
@@ -150,7 +97,7 @@ class Consumer(Generic[V]):
         try:
             raw, tag = self._raw, self._tag
             if raw is not None and not raw.is_closed:
-                with contextlib.suppress(*BROKER_ERRORS):
+                with contextlib.suppress(Exception):
                     await raw.basic_cancel(tag, timeout=RPC_SECONDS)
             self._stopping.set()
             self._arrived.set()
@@ -172,7 +119,7 @@ class Consumer(Generic[V]):
             started = time.monotonic()
             try:
                 await self._attach_once()
-            except BROKER_ERRORS as exc:
+            except Exception as exc:  # whatever the library raises, the consumer must not end
                 log.warning("bus_consumer_lost", queue=self.queue, why=why(exc))
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -201,7 +148,7 @@ class Consumer(Generic[V]):
             await self._watch(raw, tag)
         finally:
             self._raw = None
-            with contextlib.suppress(*BROKER_ERRORS):
+            with contextlib.suppress(Exception):
                 async with asyncio.timeout(RPC_SECONDS):
                     await channel.close()
 
@@ -243,7 +190,7 @@ class Consumer(Generic[V]):
             value = self._decode(message)
         except Park as exc:
             item: Item[Any] = Item(None, 1, True, message, channel, self._last_delivery)
-            self._spawn(self._park(item, exc.reason), slot=False)
+            self._spawn(self._outcomes.park(item, exc.reason), slot=False)
             return
         size = len(getattr(value, "message", (None,)))
         self._inbox.append(Item(value, size, alone, message, channel, self._last_delivery))
@@ -255,7 +202,7 @@ class Consumer(Generic[V]):
             batch = await self._next_batch()
             if not batch:
                 return
-            self._spawn(self._settle(batch), slot=True)
+            self._spawn(self._outcomes.settle(batch), slot=True)
 
     async def _next_batch(self) -> list[Item[V]]:
         """The next deliveries that may go together; none only when the consumer has stopped and all is taken."""
@@ -298,140 +245,3 @@ class Consumer(Generic[V]):
         task = asyncio.create_task(run(), name=f"handle-{self.queue}")
         self._working.add(task)
         task.add_done_callback(self._working.discard)
-
-    # --- outcomes
-
-    async def _settle(self, batch: Sequence[Item[V]]) -> None:
-        tries = 0
-        deadline = time.monotonic() + HOLD_SECONDS
-        while True:
-            started = time.perf_counter()
-            try:
-                await self._handler([item.value for item in batch])
-            except RetryLater as exc:
-                self._count("retried", 1)
-                if tries == 0:
-                    log.warning(
-                        "handler_retries", queue=self.queue, detail=exc.detail, kind=type(exc).__name__
-                    )
-                hint = exc.after or 0.0
-            except Exception as exc:
-                if len(batch) > 1:
-                    log.warning("batch_split", queue=self.queue, size=len(batch), error=type(exc).__name__)
-                    for item in batch:
-                        await self._settle([item])
-                    return
-                if not self._patient:
-                    if isinstance(exc, Park):
-                        await self._park(batch[0], exc.reason)
-                    else:
-                        await self._reject(batch[0])
-                    return
-                log.exception("dead_letter_not_kept", queue=self.queue)
-                hint = HOLD_LAST
-            else:
-                self._seconds.observe(time.perf_counter() - started)
-                self._batch_size.observe(sum(item.size for item in batch))
-                self._count("done", len(batch))
-                for item in batch:
-                    await self._ack(item)
-                return
-            tries += 1
-            if not await self._hold(max(hint, _backoff(HOLD_FIRST, 2, tries, HOLD_LAST)), batch):
-                return
-            if time.monotonic() > deadline and not self._patient:
-                await self._start_over(batch)
-                return
-
-    async def _hold(self, seconds: float, batch: Sequence[Item[V]]) -> bool:
-        """Wait with the deliveries in hand; False when they were given back, or are nobody's any more."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):
-                await self._stopping.wait()
-        if self._stopping.is_set():
-            for item in batch:
-                await self._give_back(item)
-            return False
-        return not all(item.lost for item in batch)
-
-    async def _park(self, item: Item[Any], reason: str) -> None:
-        log.warning("message_parked", queue=self.queue, reason=reason)
-        if await self._forward(topology.DEAD(self.queue), item, reason):
-            self._count("parked", 1)
-
-    async def _start_over(self, batch: Sequence[Item[V]]) -> None:
-        for item in batch:
-            if await self._forward(self.queue, item, None):
-                self._count("restarted", 1)
-
-    async def _forward(self, queue: str, item: Item[Any], reason: str | None) -> bool:
-        """Publish the delivery as it came, then acknowledge it; keeps trying while the broker is away."""
-        props = item.raw.header.properties
-        old = props.headers or {}
-        traceparent = old.get(HEADER_TRACEPARENT)
-        more: dict[str, str | int] = {}
-        if reason is not None:
-            more = {HEADER_REASON: reason[:250], HEADER_DELIVERIES: delivery_count(item.raw) + 1}
-        version, attempt = old.get(HEADER_VERSION), old.get(HEADER_ATTEMPT)
-        tries = 0
-        while not item.lost:
-            try:
-                await self._publisher.send(
-                    queue,
-                    item.raw.body,
-                    properties(
-                        props.message_type or "",
-                        version if isinstance(version, int) else 0,
-                        str(old.get(HEADER_EVENT_ID)),
-                        traceparent if isinstance(traceparent, str) else None,
-                        attempt if isinstance(attempt, int) else 0,
-                        **more,
-                    ),
-                )
-            except BrokerUnavailable:
-                tries += 1
-                if not await self._hold(_backoff(HOLD_FIRST, 2, tries, HOLD_LAST), [item]):
-                    return False
-            else:
-                await self._ack(item)
-                return True
-        return False
-
-    async def _reject(self, item: Item[V]) -> None:
-        count = delivery_count(item.raw)
-        log.exception("handler_failed", queue=self.queue, deliveries=count + 1)
-        self._count("rejected", 1)
-        if count:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_backoff(REJECT_FIRST, 3, count, REJECT_LAST)):
-                    await self._stopping.wait()
-        # reject counts towards the delivery limit on every RabbitMQ; from 4.3 on nack does not
-        with contextlib.suppress(*BROKER_ERRORS):
-            await item.channel.basic_reject(_tag(item), requeue=True, wait=False)
-
-    async def _give_back(self, item: Item[V]) -> None:
-        # not a failure of the message: nack leaves the delivery limit alone where RabbitMQ tells them apart
-        self._count("returned", 1)
-        with contextlib.suppress(*BROKER_ERRORS):
-            await item.channel.basic_nack(_tag(item), requeue=True, wait=False)
-
-    async def _ack(self, item: Item[Any]) -> None:
-        """A failed ack is normal after a lost connection: the message comes again and finds its work done."""
-        with contextlib.suppress(*BROKER_ERRORS):
-            await item.channel.basic_ack(_tag(item), wait=False)
-
-    def _count(self, outcome: str, amount: int) -> None:
-        counter = self._outcomes.get(outcome)
-        if counter is None:
-            counter = self._outcomes[outcome] = _HANDLED.labels(self.queue, outcome)
-        counter.inc(amount)
-
-
-def _tag(item: Item[Any]) -> int:
-    tag = getattr(item.raw.delivery, "delivery_tag", None)
-    assert isinstance(tag, int)
-    return tag
-
-
-def _backoff(first: float, factor: float, tries: int, last: float) -> float:
-    return float(min(first * factor ** (tries - 1), last))

@@ -110,7 +110,10 @@ class Publisher:
             if not await self.link.blocked():
                 self.link.suspect("no confirm in time")
             raise BrokerUnavailable("the broker did not confirm in time", after=1.0) from exc
-        except BROKER_ERRORS as exc:
+        except Exception as exc:
+            # closing, the library rejects what is pending with a bare Exception
+            if type(exc) is not Exception and not isinstance(exc, BROKER_ERRORS):
+                raise
             self._failed(queue, "lost")
             raise BrokerUnavailable(f"{type(exc).__name__}: {exc}"[:200], after=1.0) from exc
         except asyncio.CancelledError as exc:

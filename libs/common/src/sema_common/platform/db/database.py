@@ -1,50 +1,22 @@
-"""Postgres: a pool whose every wait is bounded and whose failures speak the words of `values.errors`.
-
-    StoreUnavailable   away, restarting, read-only, too slow: nothing was committed
-    LockBusy           a row stayed locked for longer than `lock_timeout`
-    Overloaded         every connection of this pool is in use
-    OutcomeUnknown     the answer to COMMIT was lost
-    RetryLater         a deadlock or a serialization failure: the same transaction may succeed now
-
-This is the only module that imports asyncpg. Constraint violations pass through under the names below.
-What must never happen here: SQL of a room, a wait without a bound, a second try of something that may have
-been done.
-"""
+"""The pool: every wait bounded, dead connections replaced, failures named."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias
+from typing import Any, Final, LiteralString
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
-from asyncpg.pool import PoolConnectionProxy
-from asyncpg.transaction import Transaction as _PgTransaction
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic_core import from_json, to_json
 
+from sema_common.platform.db.failures import Row, Tx, translate
+from sema_common.platform.db.transaction import Transaction, is_gone, throw_away
 from sema_common.platform.logs import get_logger
-from sema_common.values.errors import LockBusy, OutcomeUnknown, Overloaded, RetryLater, StoreUnavailable
+from sema_common.values.errors import LockBusy, Overloaded, RetryLater, StoreUnavailable
 
 log = get_logger()
-
-Row: TypeAlias = asyncpg.Record
-if TYPE_CHECKING:
-    Tx: TypeAlias = PoolConnectionProxy[asyncpg.Record]
-else:
-    Tx = PoolConnectionProxy  # generic in its stubs only
-
-UniqueViolation = asyncpg.UniqueViolationError
-CheckViolation = asyncpg.CheckViolationError
-ForeignKeyViolation = asyncpg.ForeignKeyViolationError
-NotNullViolation = asyncpg.NotNullViolationError
-ExclusionViolation = asyncpg.ExclusionViolationError
-IntegrityViolation = asyncpg.IntegrityConstraintViolationError
-InsufficientPrivilege = asyncpg.InsufficientPrivilegeError
-DataError = asyncpg.DataError
 
 ACQUIRE_SECONDS: Final = 3.0
 """Longest wait for a free connection: beyond it a quick 503 is kinder than a queue."""
@@ -70,144 +42,6 @@ SQL_IN_RECOVERY: Final[LiteralString] = (
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
 )
 SQL_SCHEMA_REVISION: Final[LiteralString] = "SELECT version_num FROM public.alembic_version"
-
-_GONE: Final = (
-    asyncpg.PostgresConnectionError,  # class 08, and what asyncpg raises for a closed connection
-    asyncpg.OperatorInterventionError,  # 57: shutdown, crash, starting up, cancelled by statement_timeout
-    asyncpg.InsufficientResourcesError,  # 53: disk or memory full, too many connections
-    asyncpg.PostgresSystemError,  # 58: I/O error
-    asyncpg.InvalidAuthorizationSpecificationError,  # 28: a rotated password; readiness tells
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InternalClientError,
-    asyncpg.TargetServerAttributeNotMatched,
-    TimeoutError,
-    OSError,
-    EOFError,
-)
-
-
-def translate(exc: BaseException, *, closed: bool = False) -> RetryLater | None:
-    """What a driver's exception means to a room, or None if it is the room's own (a violation, a bug).
-
-    `closed` says that the connection is gone: only then is the driver's InterfaceError about the store.
-    """
-    if isinstance(exc, asyncpg.LockNotAvailableError):
-        return LockBusy("a row is locked", after=1.0)
-    if isinstance(exc, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
-        return RetryLater(f"{type(exc).__name__}: the transaction may be tried again")
-    if isinstance(exc, asyncpg.ReadOnlySQLTransactionError):
-        return StoreUnavailable("the database is read-only", after=1.0)
-    if isinstance(exc, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
-        return RetryLater("the schema has changed under a prepared statement")
-    if isinstance(exc, _GONE) or (
-        isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, ValueError) and closed
-    ):
-        return StoreUnavailable(f"{type(exc).__name__}: {exc}"[:200], after=1.0)
-    return None
-
-
-class Transaction:
-    """`async with db.transaction() as tx`: committed when the block ends well, rolled back otherwise.
-
-    Not to be reused. Inside, `tx.transaction()` is a savepoint.
-    """
-
-    __slots__ = ("_conn", "_db", "_pg", "_scope", "_started")
-
-    def __init__(self, db: "Database", timeout: float) -> None:
-        self._db = db
-        self._scope = asyncio.timeout(timeout)
-        self._conn: Tx
-        self._pg: _PgTransaction
-
-    async def __aenter__(self) -> Tx:
-        self._started = time.perf_counter()
-        await self._scope.__aenter__()
-        try:
-            self._conn, self._pg = await self._begin()
-        except BaseException as exc:
-            await self._leave_scope(exc)
-            raise
-        return self._conn
-
-    async def _begin(self) -> tuple[Tx, _PgTransaction]:
-        """A connection on which BEGIN worked.
-
-        After a restart the pool holds dead connections; nothing has been done on them, so the first one is
-        replaced without a word, and the rest expire with it.
-        """
-        for last in (False, True):
-            conn = await self._db.acquire()
-            pg = conn.transaction()
-            try:
-                await pg.start()
-            except Exception as exc:
-                failure = await self._db.give_back(conn, exc)
-                if failure is None or last:
-                    raise failure or exc from exc
-            except BaseException:
-                _throw_away(conn)
-                await self._db.release(conn)
-                raise
-            else:
-                return conn, pg
-        raise AssertionError("unreachable")
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> bool:
-        if exc is None:
-            try:
-                await self._commit()
-            except BaseException as error:
-                await self._leave_scope(error)
-                raise
-            await self._scope.__aexit__(None, None, None)
-            return False
-        conn = self._conn
-        if isinstance(exc, Exception) and not _is_gone(conn):
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._pg.rollback()
-            except Exception:
-                _throw_away(conn)
-        else:  # cancelled or timed out in mid-statement: the server rolls back what it loses
-            _throw_away(conn)
-        failure = await self._db.give_back(conn, exc)
-        await self._leave_scope(exc)
-        if failure is not None:
-            raise failure from exc
-        return False
-
-    async def _commit(self) -> None:
-        conn = self._conn
-        try:
-            await self._pg.commit()
-        except BaseException as exc:
-            lost = isinstance(exc, asyncio.CancelledError) or isinstance(
-                translate(exc, closed=_is_gone(conn)), StoreUnavailable
-            )
-            if lost:
-                _throw_away(conn)
-            failure = await self._db.give_back(conn, exc)
-            if not lost:
-                raise failure or exc from exc
-            self._db.count("outcome_unknown")
-            unknown = OutcomeUnknown("the answer to COMMIT was lost")
-            if isinstance(exc, asyncio.CancelledError) and not self._scope.expired():
-                raise
-            raise unknown from exc
-        await self._db.release(conn)
-        self._db.transactions.observe(time.perf_counter() - self._started)
-
-    async def _leave_scope(self, exc: BaseException) -> None:
-        """End the time limit; when it was the limit that cancelled us, say so."""
-        try:
-            await self._scope.__aexit__(type(exc), exc, exc.__traceback__)
-        except TimeoutError:
-            if isinstance(exc, asyncio.CancelledError):
-                self._db.count("timeout")
-                raise StoreUnavailable("the transaction took too long", after=1.0) from exc
 
 
 class Database:
@@ -313,7 +147,7 @@ class Database:
                         if last or not isinstance(failure, StoreUnavailable) or isinstance(exc, TimeoutError):
                             raise failure or exc from exc
                     except BaseException:
-                        _throw_away(conn)
+                        throw_away(conn)
                         await self.release(conn)
                         raise
                     else:
@@ -344,16 +178,16 @@ class Database:
         try:
             await self._pool.release(conn, timeout=1.0)
         except Exception:
-            _throw_away(conn)
+            throw_away(conn)
 
     async def give_back(self, conn: Tx, exc: BaseException) -> RetryLater | None:
         """Return a connection after a failure; what the failure means, if it is not the room's own.
 
         When the store went away, every pooled connection is suspect: all are replaced before their next use.
         """
-        failure = translate(exc, closed=_is_gone(conn))
+        failure = translate(exc, closed=is_gone(conn))
         if isinstance(failure, StoreUnavailable) and not isinstance(failure, LockBusy):
-            _throw_away(conn)
+            throw_away(conn)
             if not isinstance(exc, asyncpg.QueryCanceledError | TimeoutError):
                 await self.expire()
         if failure is not None:
@@ -367,20 +201,6 @@ class Database:
 
     def count(self, kind: str) -> None:
         _ERRORS.labels(self.name, kind).inc()
-
-
-def _is_gone(conn: Tx) -> bool:
-    """Whether the connection is closed; its proxy forgets it at that moment and then refuses to be asked."""
-    try:
-        return conn.is_closed()
-    except asyncpg.InterfaceError:
-        return True
-
-
-def _throw_away(conn: Tx) -> None:
-    """Drop the socket; the server rolls back whatever was open on it."""
-    with contextlib.suppress(asyncpg.InterfaceError):
-        conn.terminate()
 
 
 async def _prepare_session(conn: Any) -> None:
