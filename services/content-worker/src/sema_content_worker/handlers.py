@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 from sema_common.billing import ledger
 from sema_common.platform import telemetry
-from sema_common.platform.bus import Bus, DeadLetter, Delivery
+from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
@@ -113,9 +112,3 @@ class Screener:
         metrics.RULES.set(len(found))
         metrics.RULES_BROKEN.set(0)
         log.info("blocklist_compiled", rules=len(found), version=version)
-
-    async def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Move dead letters to where staff see them."""
-        async with self._db.transaction() as tx:
-            await store.keep_dead_letters(tx, letters)
-        metrics.DEAD_LETTERS.inc(len(letters))

@@ -17,6 +17,3 @@ RULES: Final = Gauge("sema_content_rules", "Rules of the blocklist in use.")
 RULES_BROKEN: Final = Gauge(
     "sema_content_rules_broken", "1 while the blocklist cannot be compiled and an older one is in use."
 )
-DEAD_LETTERS: Final = Counter(
-    "sema_content_dead_letters_total", "Messages taken out of the dead-letter queue."
-)

@@ -1,5 +1,6 @@
 """Composition root: Postgres, the broker, the handler on its queue. Nothing is decided here."""
 
+from sema_common.platform import dead_letters
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
@@ -22,7 +23,7 @@ async def open_room(room: Room, settings: Settings) -> None:
     room.ready_when("schema", lambda: db.check_schema(store.SCHEMA_REVISION))
     room.ready_when("broker", bus.check)
     validator = Validator(db, bus)
-    await room.open(bus.drain_dead_letters(QUEUE, validator.keep), "dead letters")
+    await room.open(dead_letters.drain(bus, db, QUEUE), "dead letters")
     await room.open(
         bus.consume(QUEUE, [ValidateContacts], validator.validate, prefetch=settings.prefetch),
         f"consumer {QUEUE}",

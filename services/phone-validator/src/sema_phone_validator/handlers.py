@@ -8,11 +8,10 @@ pending, and by nothing else.
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sema_common.platform.bus import Bus, DeadLetter, Delivery
+from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock, ids
@@ -108,9 +107,3 @@ class Validator:
             self._read_at = -REGISTRY_SECONDS
             raise RetryLater("the MNO registry is empty")
         return self._networks
-
-    async def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Move dead letters to where staff see them."""
-        async with self._db.transaction() as tx:
-            await store.keep_dead_letters(tx, letters)
-        metrics.DEAD_LETTERS.inc(len(letters))

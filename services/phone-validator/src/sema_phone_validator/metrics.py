@@ -16,6 +16,3 @@ CHUNK_SECONDS: Final = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 REGISTRY_ROWS: Final = Gauge("sema_mno_registry_rows", "Prefixes of the MNO registry in use.")
-DEAD_LETTERS: Final = Counter(
-    "sema_validation_dead_letters_total", "Messages taken out of the dead-letter queue."
-)

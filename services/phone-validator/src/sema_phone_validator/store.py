@@ -1,15 +1,12 @@
 """Every SQL statement of phone-validator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, LiteralString
 from uuid import UUID
 
-from sema_common.platform.bus import DeadLetter
 from sema_common.platform.db import Tx
-from sema_common.values.ids import event_id
 from sema_common.values.networks import MnoRow
 from sema_phone_validator.rules import Tally, Verdict
 
@@ -114,39 +111,3 @@ SELECT prefix, country, mno, source FROM core.mno_prefixes ORDER BY prefix, sour
 async def read_prefixes(tx: Tx) -> list[MnoRow]:
     """The whole registry, both tiers: about a thousand rows."""
     return [MnoRow(*row) for row in await tx.fetch(SQL_READ_PREFIXES)]
-
-
-def _letter_id(letter: DeadLetter) -> UUID:
-    """The same death read twice is one row; a message that was sent again and died again is another."""
-    return event_id(
-        "dead_letter", letter.queue, letter.event_id, letter.dead_at, sha256(letter.body).hexdigest()
-    )
-
-
-def _text(value: object) -> str:
-    """As Postgres can hold it: one NUL in a header must not block the queue for ever."""
-    return str(value).replace("\x00", "\ufffd")
-
-
-SQL_KEEP_DEAD_LETTERS: Final[LiteralString] = """
-INSERT INTO core.dead_letters (id, queue, reason, type, version, headers, body, delivery_count, dead_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
-                     $8::integer[], $9::timestamptz[])
-ON CONFLICT (id) DO NOTHING
-"""
-
-
-async def keep_dead_letters(tx: Tx, letters: Sequence[DeadLetter]) -> None:
-    """Set them aside for staff; a letter that was kept before is left as it is, decided or not."""
-    await tx.execute(
-        SQL_KEEP_DEAD_LETTERS,
-        [_letter_id(letter) for letter in letters],
-        [letter.queue for letter in letters],
-        [_text(letter.reason) for letter in letters],
-        [_text(letter.type) for letter in letters],
-        [str(letter.version) for letter in letters],
-        [{_text(name): _text(value) for name, value in letter.headers.items()} for letter in letters],
-        [letter.body for letter in letters],
-        [letter.delivery_count for letter in letters],
-        [letter.dead_at for letter in letters],
-    )
