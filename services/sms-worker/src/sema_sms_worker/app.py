@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from sema_aggregators import Celcom, Credentials, TestMode
+from sema_common.platform import dead_letters
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.http import Http, Timeouts
@@ -13,7 +14,6 @@ from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempts, SmsJobs
 from sema_sms_worker.clients import Gate, HttpWay, TestWay, Way
 from sema_sms_worker.handlers.gathering import Gathering
 from sema_sms_worker.handlers.hands import Hands
-from sema_sms_worker.handlers.letters import KeepLetters
 from sema_sms_worker.handlers.reports import TestReports
 from sema_sms_worker.handlers.settle import Settle
 from sema_sms_worker.handlers.submit import SubmitJobs
@@ -73,10 +73,9 @@ async def open_room(room: Room, settings: Settings) -> None:
 
         return handle
 
-    letters = KeepLetters(db)
     types: Sequence[type[Message]] = (SmsJobs, SettleAttempts)
     for queue in (PRIORITY, NORMAL):
-        await room.open(bus.drain_dead_letters(queue, letters), f"dead letters of {queue}")
+        await room.open(dead_letters.drain(bus, db, queue), f"dead letters of {queue}")
     await room.every("sweep", settings.sweep_seconds, Sweep(db, bus))
     await room.open(
         bus.consume_batches(

@@ -39,4 +39,3 @@ GATHERED: Final = Histogram(
 )
 DUE: Final = Counter("sema_sms_due_total", "Attempts that the sweep found due.", ["state"])
 OLDEST_DUE: Final = Gauge("sema_sms_oldest_due_seconds", "How long the oldest due attempt has waited.")
-DEAD_LETTERS: Final = Counter("sema_sms_dead_letters_total", "Dead letters kept for staff.", ["queue"])
