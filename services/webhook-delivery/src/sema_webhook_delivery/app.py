@@ -46,6 +46,7 @@ async def open_room(room: Room, settings: Settings) -> None:
             Outbound(db, subscribers, dispatcher),
             prefetch=settings.prefetch,
             max_items=settings.batch_facts,
+            batches=settings.batches,
         )
     )
 

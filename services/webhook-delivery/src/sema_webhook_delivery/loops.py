@@ -14,7 +14,7 @@ from sema_webhook_delivery.subscribers import Subscribers
 
 CLAIM_EVERY: Final = 1.0
 CLAIM_BATCH: Final = 500
-PURGE_EVERY: Final = 60.0
+PURGE_EVERY: Final = 600.0
 PURGE_BATCH: Final = 2_000
 MEASURE_EVERY: Final = 10.0
 

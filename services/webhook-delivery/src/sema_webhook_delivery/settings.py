@@ -44,10 +44,19 @@ class Settings(ServiceSettings):
         description="Deliveries held in memory for their turn, a few KB each; beyond that they wait in Postgres.",
     )
     prefetch: int = Field(
-        default=40, ge=1, le=1000, description="Unacknowledged AMQP messages of up to 100 facts."
+        default=60,
+        ge=1,
+        le=1000,
+        description="Unacknowledged AMQP messages of up to 100 facts; all of them may be in memory at once.",
     )
     batch_facts: int = Field(
         default=500, ge=100, le=5000, description="Facts fanned out in one transaction, at most."
+    )
+    batches: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description="Such transactions at once; few, so that batches grow when the database is slow.",
     )
     database_pool: int = Field(default=6, ge=2, le=50, description="Connections to Postgres, at most.")
 
