@@ -55,7 +55,8 @@ def run(layout: Layout, only: Iterable[str] = ()) -> None:
 def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) -> Layout:
     """Returns when everything wanted answers; on a running or half-running stack it mends what is missing.
 
-    Several callers at once wait for each other. The layout is the running stack's, whatever ports were asked for.
+    Several callers at once wait for each other. The layout is the running stack's, whatever ports were
+    asked for.
     """
     layout.home.mkdir(parents=True, exist_ok=True)
     with (layout.home / "up.lock").open("w") as lock:

@@ -86,7 +86,8 @@ def _common(layout: Layout, name: str) -> dict[str, str]:
         "ENVIRONMENT": "local",
         "OPS_HOST": "127.0.0.1",
         "OPS_PORT": str(layout.port(f"{name}-ops")),
-        # As in production. Whoever wants to see one journey whole sends a sampled `traceparent`, as the demo does.
+        # As in production. Whoever wants to see one journey whole sends a sampled `traceparent`, as the
+        # demo does.
         "TRACE_SAMPLE_RATIO": "0.05",
         "TRACE_FILE": str(layout.log / "traces.jsonl"),
     }
