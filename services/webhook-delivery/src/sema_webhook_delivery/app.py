@@ -25,7 +25,7 @@ async def open_room(room: Room, settings: Settings) -> None:
     )
     bus = await room.open(Bus.open(settings.amqp_url, name="webhook-delivery"))
     client = await room.open(WebhookClient.open(allow_loopback=settings.webhooks_allow_loopback))
-    subscribers = Subscribers(db, SecretBox(settings.secret_keys))
+    subscribers = Subscribers(db, SecretBox(settings.secrets_keys))
     lanes: Lanes[Task] = Lanes(
         slots=settings.max_in_flight,
         window=settings.max_in_flight_per_target,

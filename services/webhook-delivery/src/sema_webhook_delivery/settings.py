@@ -11,7 +11,7 @@ from sema_common.platform.settings import ServiceSettings
 class Settings(ServiceSettings):
     """Read from the environment; see the descriptions."""
 
-    secret_keys: str = Field(
+    secrets_keys: str = Field(
         repr=False,
         description="Fernet keys that open customers' signing secrets, newest first, comma separated; "
         "the same as main-api's.",
@@ -60,7 +60,7 @@ class Settings(ServiceSettings):
     )
     database_pool: int = Field(default=6, ge=2, le=50, description="Connections to Postgres, at most.")
 
-    @field_validator("secret_keys")
+    @field_validator("secrets_keys")
     @classmethod
     def _keys_open(cls, value: str) -> str:
         SecretBox(value)

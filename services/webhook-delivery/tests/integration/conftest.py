@@ -104,7 +104,7 @@ class World:
             "environment": "test",
             "database_url": self.dsn,
             "amqp_url": self.amqp_url,
-            "secret_keys": KEY,
+            "secrets_keys": KEY,
             "webhooks_allow_loopback": True,
             "retry_scale": FAST,
         }

@@ -9,7 +9,7 @@ from sema_webhook_delivery.settings import Settings
 REQUIRED = {
     "amqp_url": "amqp://u:p@h/",
     "database_url": "postgresql://u:p@h/d",
-    "secret_keys": SecretBox.new_key(),
+    "secrets_keys": SecretBox.new_key(),
 }
 
 
@@ -22,8 +22,8 @@ def test_a_setting_for_the_local_stack_ends_a_production_start(changed: dict[str
 
 def test_a_malformed_key_is_named_and_not_shown() -> None:
     with pytest.raises(ValidationError) as caught:
-        Settings.model_validate({**REQUIRED, "secret_keys": "very-secret"})
-    assert "secret_keys" in str(caught.value)
+        Settings.model_validate({**REQUIRED, "secrets_keys": "very-secret"})
+    assert "secrets_keys" in str(caught.value)
     assert "very-secret" not in str(caught.value)
 
 
