@@ -1,0 +1,248 @@
+"""What must hold in the database at every moment, and what must hold once it is quiet: one query each.
+
+Every query answers the rows that break its rule, as (subject, detail), and runs as the superuser, whom no
+policy hides a row from. `always` rules hold at every commit; the others once nothing is on its way.
+The numbers are those of the invariants in `docs/reliability.md`.
+"""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One invariant: its name in a report, and the query that finds what breaks it."""
+
+    name: str
+    sql: LiteralString
+    always: bool = True
+
+
+_RANK: Final[LiteralString] = "orch.status_rank"
+_FINAL: Final[LiteralString] = "('delivered', 'failed', 'expired')"
+
+# How a message ended before any aggregator is known to have taken it: only then is its charge given back.
+_NEVER_TAKEN: Final[LiteralString] = f"""
+    m.status IN {_FINAL} AND NOT EXISTS (
+        SELECT FROM orch.submit_attempts a WHERE a.message_id = m.message_id AND a.state = 'accepted')
+"""
+
+RULES: Final = (
+    # ---- money: I1 to I4
+    Rule(
+        "balance_is_not_ledger",
+        """
+        SELECT c.account_id, format('balance %s, ledger %s', c.balance, COALESCE(sum(l.amount), 0))
+        FROM billing.credits c LEFT JOIN billing.credit_ledger l USING (account_id)
+        GROUP BY c.account_id HAVING c.balance <> COALESCE(sum(l.amount), 0)
+        """,
+    ),
+    Rule(
+        "below_limit",
+        """
+        SELECT account_id, format('balance %s, limit %s', balance, credit_limit)
+        FROM billing.credits WHERE balance + credit_limit < 0
+        """,
+    ),
+    Rule(
+        "not_charged_once",
+        """
+        SELECT m.message_id, format('charged %s times, %s in all, costs %s', count(l.reference), -sum(l.amount), m.cost)
+        FROM orch.sms_messages m
+        LEFT JOIN billing.credit_ledger l ON l.reference = m.message_id AND l.kind = 'charge'
+        WHERE m.campaign_id IS NULL
+        GROUP BY m.message_id, m.cost, m.billing_account_id
+        HAVING COALESCE(-sum(l.amount), 0) <> m.cost OR (m.cost > 0 AND count(l.reference) <> 1)
+            OR bool_or(l.account_id <> m.billing_account_id)
+        """,
+    ),
+    Rule(
+        "charge_without_message",
+        """
+        SELECT l.reference, format('%s taken from %s', -l.amount, l.account_id) FROM billing.credit_ledger l
+        WHERE l.kind = 'charge'
+          AND NOT EXISTS (SELECT FROM orch.sms_messages m WHERE m.message_id = l.reference)
+        """,
+    ),
+    Rule(
+        "refunded_wrongly",
+        f"""
+        SELECT r.reference, format('%s refunds, %s of %s given back, status %s',
+                                   count(*), sum(r.amount), max(m.cost), max(m.status))
+        FROM billing.credit_ledger r
+        LEFT JOIN orch.sms_messages m ON m.message_id = r.reference
+        LEFT JOIN core.accounts a ON a.id = m.account_id
+        WHERE r.kind = 'refund'
+        GROUP BY r.reference
+        HAVING count(*) > 1 OR max(m.cost) IS NULL OR sum(r.amount) > max(m.cost)
+            OR NOT EXISTS (SELECT FROM orch.message_events e WHERE e.message_id = r.reference
+                           AND e.status IN ('failed', 'expired'))
+            OR (NOT bool_or(a.refund_undelivered)
+                AND EXISTS (SELECT FROM orch.submit_attempts s WHERE s.message_id = r.reference
+                            AND s.state = 'accepted')
+                AND max(m.status) IN {_FINAL})
+        """,
+    ),
+    Rule(
+        "unrefunded",
+        f"""
+        SELECT m.message_id, format('%s, never taken, %s kept', m.status, m.cost) FROM orch.sms_messages m
+        WHERE {_NEVER_TAKEN} AND m.cost > 0
+          AND NOT EXISTS (SELECT FROM billing.credit_ledger r WHERE r.reference = m.message_id AND r.kind = 'refund')
+        """,
+    ),
+    # ---- the history: I7
+    Rule(
+        "status_is_not_history",
+        f"""
+        SELECT m.message_id, format('%s, but its events add up to %s', m.status,
+                                    COALESCE(max(e.status) FILTER (WHERE {_RANK}(e.status) = top.rank), 'nothing'))
+        FROM orch.sms_messages m
+        LEFT JOIN LATERAL (SELECT max({_RANK}(e.status)) AS rank FROM orch.message_events e
+                           WHERE e.message_id = m.message_id AND e.enqueued_at = m.enqueued_at) top ON true
+        LEFT JOIN orch.message_events e ON e.message_id = m.message_id AND e.enqueued_at = m.enqueued_at
+        GROUP BY m.message_id, m.status, top.rank
+        HAVING NOT COALESCE(bool_or(e.status = m.status AND {_RANK}(e.status) = top.rank), false)
+        """,
+    ),
+    Rule(
+        "illegal_history",
+        """
+        SELECT m.message_id, string_agg(e.event_key, ' ' ORDER BY e.occurred_at, orch.status_rank(e.status))
+        FROM orch.sms_messages m JOIN orch.message_events e USING (message_id, enqueued_at)
+        GROUP BY m.message_id, m.enqueued_at
+        HAVING count(*) FILTER (WHERE e.status = 'submitted') <> 1
+            OR bool_or(e.status = 'submitted' AND e.occurred_at <> m.enqueued_at)
+            OR bool_or(e.occurred_at < m.enqueued_at)
+            OR count(*) FILTER (WHERE e.status = 'queued') > 1
+            OR count(*) FILTER (WHERE e.status = 'delivered') > 1
+            OR count(*) FILTER (WHERE e.status IN ('failed', 'expired')) > 1
+            OR (bool_or(e.status = 'delivered') AND NOT bool_or(e.status = 'sent'))
+        """,
+    ),
+    Rule(
+        "event_without_message",
+        """
+        SELECT e.message_id, e.event_key FROM orch.message_events e
+        WHERE NOT EXISTS (SELECT FROM orch.sms_messages m
+                          WHERE m.message_id = e.message_id AND m.enqueued_at = e.enqueued_at)
+        """,
+    ),
+    # ---- submits: I9
+    Rule(
+        "accepted_twice",
+        """
+        SELECT message_id, format('%s attempts accepted, by %s', count(*), string_agg(DISTINCT aggregator, ', '))
+        FROM orch.submit_attempts WHERE state = 'accepted' GROUP BY message_id HAVING count(*) > 1
+        """,
+    ),
+    Rule(
+        "failed_over_in_doubt",
+        """
+        SELECT message_id, string_agg(aggregator || ' ' || state, ', ' ORDER BY attempt)
+        FROM orch.submit_attempts GROUP BY message_id
+        HAVING bool_or(state IN ('in_doubt', 'settled')) AND count(DISTINCT aggregator) > 1
+        """,
+    ),
+    Rule(
+        "bulk_resent_in_doubt",
+        """
+        SELECT message_id, string_agg(attempt || ' ' || state, ', ' ORDER BY attempt)
+        FROM orch.submit_attempts WHERE lane = 'normal' GROUP BY message_id
+        HAVING max(attempt) > COALESCE(min(attempt) FILTER (WHERE state IN ('in_doubt', 'settled')), 9999)
+        """,
+    ),
+    # ---- walls: I10
+    Rule(
+        "across_tenants",
+        """
+        SELECT x.id, x.what FROM (
+            SELECT m.message_id AS id, m.tenant_id, m.account_id, 'a message' AS what FROM orch.sms_messages m
+            UNION ALL SELECT l.reference, l.tenant_id, l.account_id, 'a ledger entry' FROM billing.credit_ledger l
+            UNION ALL SELECT d.id, d.tenant_id, d.account_id, 'a webhook delivery' FROM webhooks.deliveries d
+            UNION ALL SELECT k.resource_id, k.tenant_id, k.account_id, 'an idempotency key' FROM orch.idempotency_keys k
+            UNION ALL SELECT e.message_id, e.tenant_id, m.account_id, 'an event'
+                FROM orch.message_events e JOIN orch.sms_messages m USING (message_id, enqueued_at)
+        ) x JOIN core.accounts a ON a.id = x.account_id WHERE a.tenant_id <> x.tenant_id
+        """,
+    ),
+    # ---- the end of the journey: I5, I8, I11, I12
+    Rule(
+        "stuck",
+        f"""
+        SELECT m.message_id, format('%s since %s, valid until %s', m.status, m.status_updated_at, m.valid_until)
+        FROM orch.sms_messages m
+        WHERE (m.status IN ('submitted', 'queued') AND m.valid_until < now() - interval '10 minutes')
+           OR (m.status NOT IN {_FINAL} AND m.valid_until < now() - interval '73 hours')
+        """,
+    ),
+    Rule(
+        "unfinished",
+        f"""
+        SELECT m.message_id, format('%s since %s', m.status, m.status_updated_at) FROM orch.sms_messages m
+        WHERE m.status NOT IN {_FINAL}
+          AND NOT (m.status = 'sent' AND right(m.to_msisdn, 7) = ANY($1::text[]))
+        """,
+        always=False,
+    ),
+    Rule(
+        "attempt_left_open",
+        """
+        SELECT message_id, format('attempt %s %s, due %s', attempt, state, due_at)
+        FROM orch.submit_attempts WHERE due_at IS NOT NULL OR state = 'claimed'
+        """,
+        always=False,
+    ),
+    Rule(
+        "report_unmatched",
+        """
+        SELECT id, format('%s of %s, received %s', description, aggregator, received_at)
+        FROM dlr.dlrs WHERE state = 'unmatched'
+        """,
+        always=False,
+    ),
+    Rule(
+        "dead_letter",
+        "SELECT id, format('%s: %s', queue, reason) FROM core.dead_letters WHERE state = 'open'",
+        always=False,
+    ),
+)
+
+# What is owed: every fact of a message's history to each endpoint that had subscribed before the message came,
+# and to its callback_url. The ids are derived, so the checker derives them again.
+SQL_OWED: Final[LiteralString] = """
+SELECT m.message_id, m.status AS stands, e.status, p.id::text AS target, p.id AS endpoint_id, NULL AS callback_url
+FROM orch.sms_messages m
+JOIN orch.message_events e USING (message_id, enqueued_at)
+JOIN webhooks.endpoints p ON p.account_id = m.account_id AND 'message.' || e.status = ANY(p.events)
+WHERE p.created_at < m.enqueued_at AND p.disabled_at IS NULL AND p.deleted_at IS NULL
+UNION ALL
+SELECT m.message_id, m.status, e.status, m.account_id::text, NULL, m.callback_url
+FROM orch.sms_messages m JOIN orch.message_events e USING (message_id, enqueued_at)
+WHERE m.callback_url IS NOT NULL AND e.status IN ('sent', 'delivered', 'failed', 'expired')
+"""
+
+SQL_DELIVERIES: Final[LiteralString] = """
+SELECT d.id, d.event_id, d.endpoint_id, d.url, d.state, d.message_id, d.type, count(a.attempt) AS tried,
+       bool_or(a.status_code BETWEEN 200 AND 299) AS taken
+FROM webhooks.deliveries d LEFT JOIN webhooks.webhook_delivery_attempts a ON a.delivery_id = d.id
+GROUP BY d.id
+"""
+
+# A message as the client and the witness know it: by its recipient and text.
+SQL_MESSAGES: Final[LiteralString] = """
+SELECT m.message_id, m.account_id, m.to_msisdn, m.body, m.test, m.status, m.lane, m.route_id,
+       (SELECT count(*) FROM orch.submit_attempts a WHERE a.message_id = m.message_id
+            AND a.state IN ('accepted', 'in_doubt', 'settled', 'claimed')) AS perhaps_taken,
+       EXISTS (SELECT FROM orch.submit_attempts a WHERE a.message_id = m.message_id
+            AND a.state = 'accepted') AS taken
+FROM orch.sms_messages m
+"""
+
+SQL_TOTALS: Final[LiteralString] = """
+SELECT m.status, count(*) AS messages FROM orch.sms_messages m GROUP BY m.status
+"""
+
+SQL_DOUBTS: Final[LiteralString] = """
+SELECT count(*) FROM orch.submit_attempts WHERE state IN ('in_doubt', 'settled')
+"""
