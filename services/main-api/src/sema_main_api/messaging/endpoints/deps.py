@@ -1,0 +1,20 @@
+"""What the messaging routes work with."""
+
+from dataclasses import dataclass
+
+from sema_common.platform.db import Database
+from sema_main_api.http.limits import Limits
+from sema_main_api.messaging.accepting import Accepting
+from sema_main_api.messaging.reference import ReferenceData
+
+
+@dataclass(frozen=True, slots=True)
+class Messaging:
+    """`tenant` reads behind row-level security, `pipeline` looks idempotency keys up."""
+
+    accepting: Accepting
+    reference: ReferenceData
+    limits: Limits
+    pipeline: Database
+    tenant: Database
+    allow_loopback: bool
