@@ -50,10 +50,10 @@ async def keep_letters(db: Database, letters: Sequence[DeadLetter]) -> None:
             SQL_KEEP,
             [letter_id(letter) for letter in letters],
             [letter.queue for letter in letters],
-            [letter.reason for letter in letters],
-            [letter.type for letter in letters],
+            [_text(letter.reason) for letter in letters],
+            [_text(letter.type) for letter in letters],
             [str(letter.version) for letter in letters],
-            [{name: str(value) for name, value in letter.headers.items()} for letter in letters],
+            [{_text(name): _text(value) for name, value in letter.headers.items()} for letter in letters],
             [letter.body for letter in letters],
             [letter.delivery_count for letter in letters],
             [letter.dead_at for letter in letters],
@@ -64,3 +64,8 @@ def letter_id(letter: DeadLetter) -> UUID:
     """The same death read twice is one row; a message that was sent again and died again is another."""
     body = sha256(letter.body).hexdigest()
     return event_id("dead_letter", letter.queue, letter.event_id, letter.dead_at, body)
+
+
+def _text(value: object) -> str:
+    """Postgres holds no NUL in text, and poison may bear one anywhere."""
+    return str(value).replace("\x00", "\ufffd")
