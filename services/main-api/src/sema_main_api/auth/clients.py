@@ -1,10 +1,15 @@
-"""How often somebody may try to log in, counted in Redis. Without Redis nobody logs in: it fails closed."""
+"""How often somebody may try to log in, counted in Redis. Without Redis nobody logs in: it fails closed.
 
+A login is rare and slow by design, so unlike the hot path it waits for Redis once to recover from a blink.
+"""
+
+import asyncio
+import contextlib
 import hashlib
-from typing import Final
+from typing import Any, Final
 
-from sema_common.platform.cache import Cache
-from sema_common.values.errors import Refused
+from sema_common.platform.cache import REST_SECONDS, Cache
+from sema_common.values.errors import CacheUnavailable, Refused
 from sema_main_api.http.problems import retry_after
 
 PAIR_LIMIT: Final = 5
@@ -41,17 +46,24 @@ class LoginGuard:
 
     async def attempt(self, email: str, address: str) -> None:
         """Count an attempt; Refused(429) when there were too many, CacheUnavailable when nobody can tell."""
-        pair, pair_ttl, total, total_ttl = await self._try(
-            _keys(email, address), [PAIR_SECONDS, ADDRESS_SECONDS]
-        )
+        try:
+            found = await self._count(email, address)
+        except CacheUnavailable:  # an attempt that is counted twice errs on the safe side
+            await asyncio.sleep(REST_SECONDS)
+            found = await self._count(email, address)
+        pair, pair_ttl, total, total_ttl = found
         if pair > PAIR_LIMIT or total > ADDRESS_LIMIT:
             wait = max(pair_ttl if pair > PAIR_LIMIT else 0, total_ttl if total > ADDRESS_LIMIT else 0)
             detail = "Too many attempts to log in: wait, then try again."
             raise Refused("rate_limited", detail, 429, headers=retry_after(wait))
 
     async def succeeded(self, email: str, address: str) -> None:
-        """Clear what was counted against this account from this address."""
-        await self._succeed(_keys(email, address), [])
+        """Clear what was counted against this account from this address; what cannot be cleared expires."""
+        with contextlib.suppress(CacheUnavailable):
+            await self._succeed(_keys(email, address), [])
+
+    async def _count(self, email: str, address: str) -> Any:
+        return await self._try(_keys(email, address), [PAIR_SECONDS, ADDRESS_SECONDS])
 
 
 def _keys(email: str, address: str) -> list[str]:

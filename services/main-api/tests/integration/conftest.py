@@ -1,0 +1,106 @@
+"""The whole of main-api on real stores, called in process."""
+
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.kit.fixtures import TestDatabase
+
+from sema_common.platform.db import Database
+from sema_common.platform.ops import Readiness
+from sema_common.platform.runtime import Room
+from sema_common.platform.secrets import SecretBox
+from sema_main_api.accounts.opening import Opened, Opening, open_account
+from sema_main_api.app import open_edge
+from sema_main_api.settings import Settings
+
+SECRETS_KEY = SecretBox.new_key()
+JWT_KEY = base64.b64encode(
+    Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+).decode()
+
+Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+Open = Callable[..., Awaitable[Opened]]
+
+
+@pytest.fixture
+def settings(database: TestDatabase, vhost: str, redis_url: str) -> dict[str, Any]:
+    """What Settings are made of."""
+    return {
+        "environment": "test",
+        "database_url": database.dsn("main_api"),
+        "pipeline_database_url": database.dsn("main_api_pipeline"),
+        "amqp_url": vhost,
+        "redis_url": redis_url,
+        "secrets_keys": SECRETS_KEY,
+        "jwt_private_key": JWT_KEY,
+    }
+
+
+@pytest.fixture
+def serve(settings: dict[str, Any]) -> Serve:
+    """`async with serve(redis_url=…) as client`: the service with these settings changed."""
+
+    @asynccontextmanager
+    async def serving(**changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+        chosen = Settings(**(settings | changes))
+        readiness = Readiness()
+        room = Room("main-api", chosen, readiness)
+        try:
+            transport = httpx.ASGITransport(await open_edge(room, chosen), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30) as client:
+                yield client
+        finally:
+            hung = await room.close(time.monotonic() + 10)
+            readiness.clear()
+        assert hung == []
+
+    return serving
+
+
+@pytest.fixture
+async def client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve() as client:
+        yield client
+
+
+@pytest.fixture
+async def pipeline(database: TestDatabase) -> AsyncIterator[Database]:
+    async with Database.open(database.dsn("main_api_pipeline"), name="test", max_size=4) as db:
+        yield db
+
+
+@pytest.fixture
+def open_(pipeline: Database) -> Open:
+    """`await open_(tier="growth", credit="5")`: a new account, as the operators' CLI makes it."""
+
+    async def opening(
+        name: str = "Test",
+        type: str = "direct",
+        tier: str = "starter",
+        credit: str = "100",
+        agent: Any = None,
+    ) -> Opened:
+        wanted = Opening(name, type, tier, Decimal(credit), "SEMALINK", agent)
+        async with pipeline.transaction() as tx:
+            return await open_account(tx, SecretBox(SECRETS_KEY), wanted, "test")
+
+    return opening
+
+
+@pytest.fixture
+async def account(open_: Open) -> Opened:
+    return await open_()
+
+
+@pytest.fixture
+def auth(account: Opened) -> dict[str, str]:
+    """The headers of the account's live key."""
+    return {"authorization": f"Bearer {account.live_key}"}

@@ -1,0 +1,200 @@
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from sema_common.platform.db import Database
+from sema_main_api.accounts.opening import Opened, put_owner
+from sema_main_api.auth.passwords import hash_password
+
+PASSWORD = "correct horse battery"
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def log_in(client: httpx.AsyncClient, pipeline: Database) -> Callable[..., Awaitable[Headers]]:
+    """`await log_in(account, role)`: the headers of a user of that account."""
+
+    async def logging_in(account: Opened, role: str = "owner") -> Headers:
+        email = f"{uuid4().hex}@example.com"
+        async with pipeline.transaction() as tx:
+            user_id = await put_owner(tx, account.account_id, email, hash_password(PASSWORD), "test")
+        await pipeline.execute("UPDATE core.users SET role = $2 WHERE id = $1", user_id, role)
+        response = await client.post("/v1/auth/login", json={"email": email, "password": PASSWORD})
+        return {"authorization": f"Bearer {response.json()['access_token']}"}
+
+    return logging_in
+
+
+LogIn = Callable[..., Awaitable[Headers]]
+
+
+async def test_a_key_sees_its_account(client: httpx.AsyncClient, account: Opened, auth: Headers) -> None:
+    me = (await client.get("/v1/me", headers=auth)).json()
+    assert me["account"]["id"] == str(account.account_id)
+    assert me["key"]["prefix"] == account.live_key[:14]
+    assert account.live_key not in str(me)
+
+
+async def test_a_new_key_works_until_it_is_revoked(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn
+) -> None:
+    owner = await log_in(account)
+    created = await client.post(
+        "/v1/api-keys", json={"name": "CI", "scopes": ["billing:read"]}, headers=owner
+    )
+    assert created.status_code == 201
+    key = created.json()
+    headers = {"authorization": f"Bearer {key['secret']}"}
+    assert (await client.get("/v1/balance", headers=headers)).status_code == 200
+    forbidden = await client.get("/v1/me", headers=headers)
+    assert (forbidden.status_code, forbidden.json()["code"]) == (403, "insufficient_scope")
+    assert (await client.delete(f"/v1/api-keys/{key['id']}", headers=owner)).status_code == 204
+    assert (await client.get("/v1/balance", headers=headers)).status_code == 401
+    listed = (await client.get("/v1/api-keys", headers=owner)).json()["data"]
+    assert [row["revoked_at"] is not None for row in listed] == [True, False, False]
+    assert "secret" not in str(listed)
+
+
+async def test_a_secret_is_never_replayed(client: httpx.AsyncClient, account: Opened, log_in: LogIn) -> None:
+    owner = await log_in(account) | {"idempotency-key": "once"}
+    first = await client.post("/v1/api-keys", json={"name": "CI"}, headers=owner)
+    second = await client.post("/v1/api-keys", json={"name": "CI"}, headers=owner)
+    assert second.status_code == 201
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json() == {name: value for name, value in first.json().items() if name != "secret"}
+    other = await client.post("/v1/api-keys", json={"name": "another"}, headers=owner)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_a_refused_create_frees_its_key(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn
+) -> None:
+    owner = await log_in(account) | {"idempotency-key": "k"}
+    assert (
+        await client.post("/v1/sender-ids", json={"sender": "SEMALINK"}, headers=owner)
+    ).status_code == 409
+    assert (await client.post("/v1/sender-ids", json={"sender": "ACME"}, headers=owner)).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\tinside"])
+async def test_an_idempotency_key_of_another_shape_is_refused(
+    client: httpx.AsyncClient, auth: Headers, key: str
+) -> None:
+    response = await client.post(
+        "/v1/sender-ids", json={"sender": "ACME"}, headers=auth | {"idempotency-key": key}
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_idempotency_key")
+
+
+async def test_equal_keys_in_parallel_create_once(client: httpx.AsyncClient, auth: Headers) -> None:
+    import asyncio
+
+    headers = auth | {"idempotency-key": "parallel"}
+    calls = (client.post("/v1/sender-ids", json={"sender": "ACME"}, headers=headers) for _ in range(8))
+    responses = await asyncio.gather(*calls)
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 1
+    assert sum("idempotent-replayed" not in response.headers for response in responses) == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"), [("owner", True), ("admin", True), ("developer", False), ("viewer", False)]
+)
+async def test_only_managers_handle_keys(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn, role: str, allowed: bool
+) -> None:
+    user = await log_in(account, role)
+    assert ((await client.get("/v1/api-keys", headers=user)).status_code == 200) is allowed
+    created = await client.post("/v1/api-keys", json={}, headers=user)
+    assert created.status_code == (201 if allowed else 403)
+
+
+async def test_a_key_cannot_make_keys(client: httpx.AsyncClient, auth: Headers) -> None:
+    response = await client.post("/v1/api-keys", json={}, headers=auth)
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"scopes": ["everything"]}, "scopes.0"),
+        ({"scopes": []}, "scopes"),
+        ({"mode": "prod"}, "mode"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "2030-01-01T00:00:00"}, "expires_at"),
+        ({"tenant_id": "x"}, "tenant_id"),
+    ],
+)
+async def test_a_key_of_another_shape_is_refused(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn, body: dict[str, Any], field: str
+) -> None:
+    response = await client.post("/v1/api-keys", json=body, headers=await log_in(account))
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    "sender", ["", "toolongforasender", "Saf\u0430ricom", "SE\u200bMA", " SEMA", "12", "a@b"]
+)
+async def test_a_malformed_sender_is_refused(client: httpx.AsyncClient, auth: Headers, sender: str) -> None:
+    response = await client.post("/v1/sender-ids", json={"sender": sender}, headers=auth)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "sender"
+
+
+async def test_senders_are_listed_by_status(client: httpx.AsyncClient, auth: Headers) -> None:
+    await client.post("/v1/sender-ids", json={"sender": "ACME"}, headers=auth)
+    everything = (await client.get("/v1/sender-ids", headers=auth)).json()["data"]
+    assert [(row["sender"], row["status"]) for row in everything] == [
+        ("ACME", "pending"),
+        ("SEMALINK", "approved"),
+    ]
+    pending = (await client.get("/v1/sender-ids?status=pending&limit=1", headers=auth)).json()
+    assert [row["sender"] for row in pending["data"]] == ["ACME"]
+    first = (await client.get("/v1/sender-ids?limit=1", headers=auth)).json()
+    stolen = await client.get(f"/v1/sender-ids?status=pending&cursor={first['next_cursor']}", headers=auth)
+    assert (stolen.status_code, stolen.json()["code"]) == (400, "invalid_cursor")
+    second = (await client.get(f"/v1/sender-ids?limit=1&cursor={first['next_cursor']}", headers=auth)).json()
+    assert [row["sender"] for row in second["data"]] == ["SEMALINK"]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=x", "status=lost", "colour=red", "limit=1&limit=2"]
+)
+async def test_a_query_of_another_shape_is_refused(
+    client: httpx.AsyncClient, auth: Headers, query: str
+) -> None:
+    response = await client.get(f"/v1/sender-ids?{query}", headers=auth)
+    assert (response.status_code, response.json()["code"]) == (422, "validation_failed")
+
+
+async def test_when_a_key_was_last_used_is_written_down(
+    serve: Callable[..., Any], account: Opened, auth: Headers, pipeline: Database
+) -> None:
+    from sema_main_api.http.auth import Authenticator
+
+    authenticator = Authenticator(pipeline, lambda _: uuid4())
+    await authenticator.find(auth["authorization"].encode())
+    await authenticator.write_last_used()
+    used = await pipeline.fetchval(
+        "SELECT last_used_at FROM core.api_keys WHERE last4 = $1", account.live_key[-4:]
+    )
+    assert used is not None
+
+
+async def test_what_was_done_is_in_the_audit_log(
+    client: httpx.AsyncClient, pipeline: Database, account: Opened, auth: Headers
+) -> None:
+    await client.post("/v1/sender-ids", json={"sender": "ACME"}, headers=auth | {"x-request-id": "req-7"})
+    rows = await pipeline.fetch(
+        "SELECT actor, action, request_id FROM core.audit_log WHERE account_id = $1 ORDER BY id",
+        account.account_id,
+    )
+    assert [tuple(row) for row in rows] == [
+        ("test", "account.opened", None),
+        ("key", "sender_id.requested", "req-7"),
+    ]

@@ -1,0 +1,97 @@
+"""The operators' command line, as a process of its own, as they run it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sema_common.platform.db import Database
+
+Cli = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def cli(settings: dict[str, Any]) -> Cli:
+    env = os.environ | {name.upper(): str(value) for name, value in settings.items()}
+
+    async def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sema_main_api.cli", *arguments),
+            env=env,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate(stdin.encode())
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    return run
+
+
+async def test_an_account_is_opened_and_its_key_works(
+    cli: Cli, client: httpx.AsyncClient, pipeline: Database
+) -> None:
+    code, out, err = await cli("account", "create", "--name", "Acme", "--credit", "12.5", "--tier", "growth")
+    assert (code, err) == (0, "")
+    lines = dict(line.split("=", 1) for line in out.splitlines())
+    assert list(lines) == ["SEMA_ACCOUNT_ID", "SEMA_API_KEY", "SEMA_TEST_API_KEY"]
+    headers = {"authorization": f"Bearer {lines['SEMA_API_KEY']}"}
+    balance = await client.get("/v1/balance", headers=headers)
+    assert balance.json()["balance"]["amount"] == "12.5000"
+    senders = await client.get("/v1/sender-ids", headers=headers)
+    assert [(s["sender"], s["status"]) for s in senders.json()["data"]] == [("SEMALINK", "approved")]
+    actor = await pipeline.fetchval(
+        "SELECT actor FROM core.audit_log WHERE subject_id = $1", lines["SEMA_ACCOUNT_ID"]
+    )
+    assert actor.startswith("operator")
+
+
+async def test_people_are_made_once_for_an_address(cli: Cli, client: httpx.AsyncClient) -> None:
+    _, out, _ = await cli("account", "create", "--name", "Acme", "--json")
+    account = json.loads(out)["SEMA_ACCOUNT_ID"]
+    owner = ("owner", "create", "--account", account, "--email", "Ann@Example.com", "--password", "-")
+    first = await cli(*owner, stdin="first password\n")
+    second = await cli(*owner, stdin="second password\n")
+    assert first[:2] == second[:2]
+    statuses = [
+        (await client.post("/v1/auth/login", json={"email": "ann@example.com", "password": word})).status_code
+        for word in ("first password", "second password")
+    ]
+    assert statuses == [401, 200]
+    code, _, err = await cli("staff", "create", "--email", "ann@example.com", "--password", "long enough")
+    assert (code, err) == (1, "Somebody of another account has this address.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("account", "create", "--name", "Acme", "--credit", "-1"),
+        ("account", "create", "--name", "Acme", "--credit", "0.00001"),
+        ("account", "create", "--name", "Acme", "--tier", "gold"),
+        ("account", "create", "--name", " "),
+        ("account", "create", "--name", "Acme", "--sender", "far too long a sender"),
+        ("staff", "create", "--email", "nonsense", "--password", "long enough"),
+        ("staff", "create", "--email", "a@b.example", "--password", "short"),
+        ("owner", "create", "--account", "x", "--email", "a@b.example", "--password", "long enough"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(cli: Cli, arguments: tuple[str, ...]) -> None:
+    code, out, err = await cli(*arguments)
+    assert code in (1, 2)
+    assert out == ""
+    assert "Traceback" not in err
+
+
+async def test_the_openapi_document_needs_no_settings(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sema_main_api.cli", "openapi", "write", str(tmp_path / "api.json")), env={}
+    )
+    assert await process.wait() == 0
+    assert json.loads((tmp_path / "api.json").read_text())["openapi"] == "3.1.0"
