@@ -1,206 +1,233 @@
-"""`make demo`: the main job on a fresh machine, told line by line, up to the customer's signed webhook.
+"""`make demo`: the main job of Sema Link on a fresh machine, told line by line.
 
-A customer registers a webhook, has a contact list validated and a campaign text judged, and sends an OTP
-and a few ordinary texts. The demo is that customer: it runs the receiver and checks every signature with
-a library that is not ours. It exits 0 only if a verified `message.delivered` came for every message.
+Starts the stack, registers a webhook, sends real messages over HTTP, follows each through every room to the
+signed webhook that its customer gets, and verifies each signature with the Standard Webhooks library.
+Exit status 0 means: a verified `message.delivered` came for every message, one one-time password among
+them, every room did its work, and the balance is the ledger's.
+
+A stack that was running before is used and left running. One that this started is stopped at the end,
+because a stranger's machine should be as it was; `--keep` leaves it up for the next step.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import contextlib
-import json
+import os
+import random
+import secrets
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
+import asyncpg
 import httpx
-import uvicorn
-from deploy.local import control, demo_rooms
-from deploy.local.credentials import read_env
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from deploy.local import bootstrap, control, demo_rooms
+from deploy.local.credentials import load, read_env
+from deploy.local.demo_customer import Story, console, milliseconds, number
+from deploy.local.layout import DEFAULT_HOME, Layout
+from rich.markup import escape
+from rich.table import Table
 
 from sema_common.platform import logs
 
-# A message's whole way takes well under a second here; a minute forgives a busy machine.
-DELIVERED_SECONDS: Final = 60.0
-STATUSES: Final = ("sent", "delivered", "failed", "expired")
-OTP: Final = {
-    "to": "+254712345678",
-    "lane": "priority",
-    "body": "481 920 is your Sema code, valid for 5 minutes.",
-}
-TEXTS: Final = (
-    {"to": "+254722000101", "body": "Your parcel is at the Kenyatta Avenue counter. Bring your ID."},
-    {"to": "+254733000102", "body": "Meter 4471: 52.5 units bought. Asante."},
-    {"to": "+254757000103", "body": "Habari! Mkutano ni kesho saa nne, ukumbi wa juu."},
-    {
-        "to": "+254790000104",
-        "body": "Karibu 🎉 Your account is open.",
-    },  # one emoji: UCS-2, 70 units a segment
+PARAGRAPH: Final = (
+    "Dear customer, your order 4471 left our warehouse in Nairobi this morning and will be at your door "
+    "tomorrow between 9:00 and 12:00. Our driver will call you half an hour before. If nobody is at home, he "
+    "leaves it with your neighbour, or you can collect it at the shop on Moi Avenue until Saturday. "
+    "Reply with another day if tomorrow does not suit you. Asante sana!"
 )
 
 
-@dataclass
-class Customer:
-    """Who listens: what came signed and verified, by message, in order."""
-
-    secret: str = ""
-    facts: dict[str, list[str]] = field(default_factory=dict)
-    forged: int = 0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def take(self, request: Request) -> Response:
-        body = await request.body()
+async def tell(layout: Layout) -> list[str]:
+    """The whole story on a running stack; what went wrong, best nothing."""
+    env = read_env(layout.env_file)
+    headers = {"authorization": f"Bearer {env['SEMA_API_KEY']}"}
+    async with httpx.AsyncClient(base_url=env["SEMA_API_URL"], headers=headers, timeout=15.0) as http:
+        story = Story(env, http)
+        _chapter("A customer registers where to be told")
+        webhook_id = await story.register()
         try:
-            Webhook(self.secret).verify(body, dict(request.headers))
-        except WebhookVerificationError as error:
-            self.forged += 1
-            tell(f"webhook with a bad signature: {error}")
-            return Response(status_code=400)
-        fact = json.loads(body)
-        message = fact["data"]
-        kinds = self.facts.setdefault(message["id"], [])
-        if fact["type"] not in kinds:  # at least once: a repeat is allowed, and told once
-            kinds.append(fact["type"])
-            tell(f"customer ← {fact['type']:<18} {message['to']}  signature verified")
-        async with self.changed:
-            self.changed.notify_all()
-        return Response(status_code=204)
+            _chapter("and sends")
+            await _send_all(story, layout)
+            _chapter("What happens, as the customer hears it")
+            await story.listen()
+            await _print_journeys(story)
+            _chapter("One trace through the rooms: the one-time password")
+            rooms = await demo_rooms.show_trace(console, layout, story.sent[0].trace_id)
+            if not rooms >= {"main-api", "sms-worker", "dlr-processor", "webhook-delivery"}:
+                story.failures.append(f"the trace was seen in {', '.join(sorted(rooms)) or 'no room'} only")
+            _chapter("All seven rooms")
+            story.failures += await demo_rooms.visit(console, env)
+            _chapter("The money")
+            await _print_money(story)
+        finally:
+            await http.delete(f"/v1/webhooks/{webhook_id}")
+    return story.failures
 
-    async def await_delivered(self, ids: list[str]) -> bool:
-        """True as soon as every id has its delivered fact; False when the time is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DELIVERED_SECONDS), self.changed:
-                await self.changed.wait_for(lambda: not self.missing(ids))
-        return not self.missing(ids)
 
-    def missing(self, ids: list[str]) -> list[str]:
-        return [one for one in ids if "message.delivered" not in self.facts.get(one, [])]
+async def _send_all(story: Story, layout: Layout) -> None:
+    otp = f"Your SEMALINK code is {random.randrange(10**6):06}. It is valid for 5 minutes."
+    await story.send("one-time password, priority lane", otp, lane="priority")
+    await story.send("plain text", "Habari! Your parcel has arrived at the Westlands shop.")
+    await story.send("emoji, so UCS-2", "Hongera! You have won a free lunch 🎉")
+    await story.send("three segments", PARAGRAPH)
+    await story.send(
+        "with metadata", "Invoice 2026-118 is paid. Thank you.", metadata={"invoice": "2026-118"}
+    )
+    await story.send(
+        "with its own callback_url",
+        "Your table for two is booked.",
+        callback_url=story.hook(story.callback),
+    )
+    order, key = {"to": number(), "body": "Order 4471 confirmed."}, f"demo-{secrets.token_hex(8)}"
+    await story.send("with an Idempotency-Key", **order, key=key)
+    again = await story.send("the same once more, same key", **order, key=key)
+    if not again.headers.get("idempotent-replayed"):
+        story.failures.append("the same Idempotency-Key was not replayed")
+    await story.send_batch("a batch", [f"Reminder {n}: the clinic opens at 8:00." for n in (1, 2, 3)])
+    test_key = story.env["SEMA_TEST_API_KEY"]
+    await story.send("with a test key: free", "Only a rehearsal.", token=test_key)
+    refused = await story.send("a sender that nobody approved", "Hello.", sender="MYBANK")
+    story.expect(refused, 403, "sender_id_not_approved")
+    refused = await story.send("a country that is not served", "Bonjour.", to="+33612345678")
+    story.expect(refused, 422, "unsupported_destination")
+    poor = await bootstrap.operators(
+        layout,
+        load(layout.secrets_file),
+        "account",
+        "create",
+        "--name",
+        "Demo, almost broke",
+        "--credit",
+        "0.5",
+    )
+    refused = await story.send("an account with KES 0.50 left", "Too dear.", token=poor["SEMA_API_KEY"])
+    story.expect(refused, 402, "insufficient_credit")
+
+
+async def _print_journeys(story: Story) -> None:
+    """Every message's way, in milliseconds since it was created."""
+    ids = [sent.message["id"] for sent in story.sent]
+    connection = await asyncpg.connect(story.env["DATABASE_URL"])
+    try:
+        rows = await connection.fetch(
+            "SELECT message_id::text, min(received_at) AS at FROM dlr.dlrs"
+            " WHERE message_id = ANY($1::uuid[]) GROUP BY 1",
+            ids,
+        )
+    finally:
+        await connection.close()
+    reported = {row["message_id"]: row["at"] for row in rows}
+    table = Table(
+        "message", "answer", "queued", "sent", "report", "webhook", "cost", box=None, padding=(0, 1)
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for sent in story.sent:
+        message = (await story.http.get(f"/v1/messages/{sent.message['id']}")).json()
+        start = datetime.fromisoformat(message["created_at"])
+        times = [message["queued_at"], message["sent_at"]]
+        moments = [
+            *(datetime.fromisoformat(at) if at else None for at in times),
+            reported.get(sent.message["id"]),
+            sent.receipts.get("message.delivered"),
+        ]
+        steps = [f"+{milliseconds(start, at):.0f}" if at else "?" for at in moments]
+        table.add_row(sent.what, f"{sent.answered_ms:.1f}", *steps, message["cost"]["amount"])
+    console.print()
+    console.print(table)
+    console.print(
+        "  [dim]milliseconds: the HTTP answer; then since creation: on RabbitMQ, taken by the aggregator, its "
+        "report here, webhook[/]"
+    )
+    passwords = sum(s.delivered for s in story.sent if s.message["lane"] == "priority")
+    done = sum(s.delivered for s in story.sent)
+    console.print(
+        f"\n  {done} of {len(story.sent)} messages delivered, {passwords} one-time password among them; "
+        f"{story.verified} webhooks, every signature verified with the Standard Webhooks library"
+    )
+    if not passwords:
+        story.failures.append("no one-time password was delivered")
+
+
+async def _print_money(story: Story) -> None:
+    """What these messages cost, what was taken for them, and that the balance is the sum of its ledger."""
+    ids = [sent.message["id"] for sent in story.sent]
+    cost = sum((Decimal(sent.message["cost"]["amount"]) for sent in story.sent), Decimal(0))
+    connection = await asyncpg.connect(story.env["DATABASE_URL"])
+    try:
+        row = await connection.fetchrow(
+            "SELECT balance, (SELECT sum(amount) FROM billing.credit_ledger l WHERE l.account_id = c.account_id)"
+            " AS ledger, (SELECT -sum(amount) FROM billing.credit_ledger WHERE reference = ANY($2::uuid[]))"
+            " AS charged FROM billing.credits c WHERE account_id = $1::uuid",
+            story.env["SEMA_ACCOUNT_ID"],
+            ids,
+        )
+    finally:
+        await connection.close()
+    assert row is not None
+    told = (await story.http.get("/v1/balance")).raise_for_status().json()["balance"]
+    console.print(f"  the messages cost {cost}, their charges in the ledger add up to {row['charged']}")
+    console.print(
+        f"  GET /v1/balance says {told['currency']} {told['amount']}; the balance is {row['balance']}, and the whole"
+        f" ledger of the account adds up to {row['ledger']}"
+    )
+    if row["charged"] != cost or row["balance"] != row["ledger"]:
+        story.failures.append("balance, ledger and costs do not agree")
+
+
+def _chapter(title: str) -> None:
+    console.print(f"\n[bold]{title}[/]")
 
 
 def main() -> None:
-    tell("starting Postgres, Redis, RabbitMQ, the sandbox aggregator and the seven services")
-    logs.setup("demo", "error", fd=2)
-    layout = control.up(control.find())
-    told = asyncio.run(story(read_env(layout.env_file), layout.port("webhook-receiver")))
-    if not told:
-        sys.exit("The demo did not succeed. Logs: .local/log/, state: make status")
-    tell("done. The stack keeps running (make down stops it); try it with the values of .local/stack.env")
-
-
-async def story(env: dict[str, str], port: int) -> bool:
-    """Tells it all; True only if every message was delivered and every webhook verified."""
-    customer = Customer()
-    headers = {"Authorization": f"Bearer {env['SEMA_API_KEY']}"}
-    async with (
-        httpx.AsyncClient(base_url=env["SEMA_API_URL"], headers=headers, timeout=10) as api,
-        receiver(customer, port),
-    ):
-        before = await balance(api)
-        tell(f"balance {before:,.4f} KES")
-        endpoint = await call(
-            api,
-            "/v1/webhooks",
-            {"url": f"http://127.0.0.1:{port}/", "events": [f"message.{status}" for status in STATUSES]},
-        )
-        customer.secret = endpoint["secret"]
-        tell(f"webhook registered: {endpoint['url']}, secret {customer.secret[:9]}…")
-        try:
-            rooms_answered = await demo_rooms.visit(env, tell)
-            ids, cost = await send(api)
-            delivered = await customer.await_delivered(ids)
-            for one in customer.missing(ids):
-                tell(f"no delivered webhook for {one}")
-            return delivered and rooms_answered and await account_for(api, env, customer, ids, before - cost)
-        finally:
-            await api.delete(f"/v1/webhooks/{endpoint['id']}")
-
-
-async def send(api: httpx.AsyncClient) -> tuple[list[str], Decimal]:
-    """One OTP on the priority lane, the rest as a batch; the ids and what they cost."""
-    otp = await call(api, "/v1/messages", {"from": "SEMALINK", **OTP})
-    batch = await call(
-        api, "/v1/messages/batch", {"messages": [{"from": "SEMALINK", **text} for text in TEXTS]}
-    )
-    messages = [otp, *(item["message"] for item in batch["data"])]
-    for message in messages:
-        tell(
-            f"customer → {message['to']}  {message['mno']}, {message['lane']} lane, {message['encoding']}, "
-            f"{message['segments']} segment(s), {message['cost']['amount']} {message['cost']['currency']}"
-        )
-    return [message["id"] for message in messages], sum(
-        (Decimal(message["cost"]["amount"]) for message in messages), Decimal(0)
-    )
-
-
-async def account_for(
-    api: httpx.AsyncClient, env: dict[str, str], customer: Customer, ids: list[str], expected: Decimal
-) -> bool:
-    """The OTP's journey as the API tells it, what the aggregator itself saw, and the money."""
-    tell("the OTP's journey:")
-    events = (await api.get(f"/v1/messages/{ids[0]}/events")).raise_for_status().json()["data"]
-    for event in events:
-        tell(f"    {event['occurred_at']}  {event['status']:<10} {event['source']}")
-    received = (
-        (await api.get(f"{env['SEMA_SANDBOX_URL']}/_received/celcom")).raise_for_status().json()["data"]
-    )
-    wanted = [OTP["to"], *(text["to"] for text in TEXTS)]
-    seen = [submit["to"] for submit in received][-len(wanted) :]
-    after = await balance(api)
-    tell(f"the aggregator took {len(seen)} submits from us; balance {after:,.4f} KES")
-    checks = {
-        "a webhook had a bad signature": customer.forged == 0,
-        "the aggregator saw other recipients": sorted(seen) == sorted(wanted),
-        f"the balance should be {expected}": after == expected,
-    }
-    for complaint, fine in checks.items():
-        if not fine:
-            tell(complaint)
-    return all(checks.values())
-
-
-async def balance(api: httpx.AsyncClient) -> Decimal:
-    return Decimal((await api.get("/v1/balance")).raise_for_status().json()["balance"]["amount"])
-
-
-async def call(api: httpx.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST with an Idempotency-Key, as every customer should."""
-    response = await api.post(path, json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
-    if response.is_error:
-        raise SystemExit(f"POST {path} answered {response.status_code}: {response.text}")
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-@contextlib.asynccontextmanager
-async def receiver(customer: Customer, port: int) -> AsyncIterator[None]:
-    """The customer's own server."""
-    app = Starlette(routes=[Route("/", customer.take, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=False))
-    serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers no event
-        await asyncio.sleep(0.01)
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.demo", description=__doc__)
+    parser.add_argument("--home", type=Path, default=DEFAULT_HOME, help="where the stack lives")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running that this started")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    layout = control.find(arguments.home)
+    was_running = control.read_status(layout) is not None
+    _chapter("The stack: three stores, a sandbox in the aggregator's place, seven services")
+    failures: list[str]
     try:
-        yield
+        layout = control.up(layout)
+        logs.setup("demo", "error")
+        console.print(f"  up after {time.monotonic() - started:.0f} s; logs in {layout.log}")
+        failures = asyncio.run(tell(layout))
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        failures = [f"{type(error).__name__}: {error}"]
     finally:
-        server.should_exit = True
-        await serving
+        if not was_running and not arguments.keep:
+            control.down(layout)
+    took = time.monotonic() - started
+    if failures:
+        console.print(f"\n[bold red]The story broke off[/] after {took:.0f} s:")
+        for failure in failures:
+            console.print(f"  - {escape(failure)}")
+        sys.exit(1)
+    console.print(f"\n[bold green]It all happened[/], in {took:.0f} s.")
+    _say_what_next(was_running or arguments.keep, layout)
 
 
-_STARTED: Final = time.monotonic()
+def _say_what_next(running: bool, layout: Layout) -> None:
+    env_file = os.path.relpath(layout.env_file)
+    up = "" if running else "make up\n  "
+    console.print(
+        f"""
+[bold]Next[/], by hand:
 
+  {up}. {env_file}
+  curl -s $SEMA_API_URL/v1/messages -H "Authorization: Bearer $SEMA_API_KEY" -H 'Content-Type: application/json' \\
+       -d '{{"to": "+254712345678", "from": "SEMALINK", "body": "Habari!"}}'
+  curl -s $SEMA_API_URL/v1/messages/[italic]ID[/]/events -H "Authorization: Bearer $SEMA_API_KEY"
 
-def tell(line: str) -> None:
-    print(f"{time.monotonic() - _STARTED:6.2f} s  {line}", flush=True)
+and then README.md, docs/journey.md, and $SEMA_API_URL/docs in a browser."""
+    )
 
 
 if __name__ == "__main__":
