@@ -51,7 +51,7 @@ class Settings(ServiceSettings):
         description="Bulks in flight on the normal lane, 20 messages each: a crash leaves at most that many in doubt.",
     )
     normal_prefetch: int = Field(
-        default=400,
+        default=200,
         ge=20,
         le=5000,
         description="Unacknowledged AMQP messages on the normal lane; enough to fill every sender from single jobs.",

@@ -177,6 +177,25 @@ async def test_while_there_is_no_way_messages_wait_and_nothing_is_used_up(
     assert await world.balance() == OPENING - 31 * COST
 
 
+async def test_a_room_that_closes_gives_back_what_waits(
+    world: World, opening: OpenRoom, aggregator: Aggregator
+) -> None:
+    jobs = await world.accept(40)
+    async with opening(pause_first_seconds=30, pause_longest_seconds=30):
+        aggregator.failures = [web.json_response({"response-code": 1006})]
+        await world.publish(jobs[:20])
+
+        async def paused() -> bool:
+            return len(aggregator.calls) == 1
+
+        await eventually(paused)
+        await world.publish(jobs[20:])
+        await world.idle()
+    assert {(await world.message(job))["status"] for job in jobs} == {"queued"}
+    async with opening():
+        await world.reached(jobs, "sent")
+
+
 @pytest.mark.usefixtures("room")
 async def test_too_many_requests_is_waited_out(world: World, aggregator: Aggregator) -> None:
     aggregator.failures = [web.Response(status=429, headers={"Retry-After": "1"})]
