@@ -1,7 +1,9 @@
 """One batch of reports: read, match, move, tell.
 
 Everything is written in one transaction, keyed so that a repeat is a no-op, and told after the commit with
-ids derived from message and status: a redelivered batch repeats its telling and changes nothing.
+ids derived from message and status. A batch that is handled again, for whatever reason (redelivered, tried
+again after the broker was away, sent back by staff), is known by its reports, which are filed already: it
+changes nothing and repeats its telling.
 """
 
 from collections import defaultdict
@@ -37,20 +39,22 @@ RAW_KEPT = 4000
 
 @dataclass(slots=True)
 class Inbox:
-    """What a batch of deliveries holds once it was read. `again`: part of it may have been told before."""
+    """What a batch of deliveries holds once it was read."""
 
     kept: list[Kept] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     rematch: list[tuple[UUID, datetime]] = field(default_factory=list)
-    again: bool = False
 
 
 @dataclass(slots=True)
 class Applied:
-    """What the transaction did: messages that moved, and messages whose fact may have to be told again."""
+    """What the transaction did: messages that moved, those that stay where they are, and of these the ones
+    whose reports were handled before, so that nobody knows whether their fact was told.
+    """
 
-    moved: dict[UUID, MessageRow] = field(default_factory=dict)
-    standing: dict[UUID, MessageRow] = field(default_factory=dict)
+    moved: dict[UUID, MessageRow]
+    standing: dict[UUID, MessageRow]
+    handled_before: set[UUID] = field(default_factory=set)
 
 
 class ReportHandler:
@@ -67,9 +71,8 @@ class ReportHandler:
             if inbox.rematch:
                 inbox.kept += await store.read(tx, inbox.rematch)
             applied = await self._apply(tx, inbox)
-        rows = list(applied.moved.values())
-        if inbox.again:
-            rows += [row for row in applied.standing.values() if row.status in FINAL]
+        again = (applied.standing[i] for i in sorted(applied.handled_before & applied.standing.keys()))
+        rows = [*applied.moved.values(), *(row for row in again if row.status in FINAL)]
         if rows:
             await self._tell(rows)
         for row in applied.moved.values():
@@ -87,7 +90,7 @@ class ReportHandler:
             if (message_id := submits.get(one.key)) is not None:
                 by_message[message_id].append(one)
         applied = await self._move(tx, by_message)
-        await self._file(tx, inbox.kept, submits, applied, by_message)
+        applied.handled_before = await self._file(tx, inbox.kept, submits, applied, by_message)
         return applied
 
     async def _move(self, tx: Tx, by_message: dict[UUID, list[Kept]]) -> Applied:
@@ -96,7 +99,11 @@ class ReportHandler:
         payers = await store.refundable(tx, undelivered) if undelivered else {}
         if payers:
             await ledger.lock_balances(tx, payers.values())
-        moved = await messages.apply_reports(tx, wanted) if wanted else {}
+        applied = await messages.apply_reports(tx, wanted) if wanted else {}
+        moved = {message_id: one.row for message_id, one in applied.items()}
+        for one in applied.values():
+            if one.was in FINAL:
+                metrics.LATE.labels(one.row.route or "").inc()
         if owed := [i for i in payers if i in moved]:
             metrics.REFUNDS.inc(len(await ledger.refund(tx, owed)))
         rest = [i for i in by_message if i not in moved]
@@ -110,8 +117,11 @@ class ReportHandler:
         submits: dict[tuple[str, str], UUID],
         applied: Applied,
         by_message: dict[UUID, list[Kept]],
-    ) -> None:
-        """Store every report with what became of it, and its note in the message's history."""
+    ) -> set[UUID]:
+        """Store every report with what became of it, and its note in the message's history.
+
+        Answers the messages of reports that were filed before.
+        """
         at = now()
         filed: list[Filed] = []
         notes: list[messages.Noted] = []
@@ -133,10 +143,10 @@ class ReportHandler:
             row = applied.moved.get(message_id) or applied.standing.get(message_id)
             if row is not None:
                 notes += rules.noted(row.tenant_id, message_id, ones, row.status)
-        if filed:
-            await store.keep(tx, filed)
+        written = await store.keep(tx, filed) if filed else set()
         if notes:
             await messages.note_reports(tx, notes)
+        return {f.message_id for f in filed if f.message_id is not None and f.kept.id not in written}
 
     async def _tell(self, rows: Sequence[MessageRow]) -> None:
         facts = [fact_of(row) for row in rows]
@@ -154,7 +164,6 @@ def open_inbox(deliveries: Sequence[Delivery[RawDlrs | RematchDlrs]]) -> Inbox:
     """Read every raw report of the batch; a row's id comes from its delivery and place, so it stays the same."""
     inbox = Inbox()
     for delivery in deliveries:
-        inbox.again = inbox.again or delivery.redelivered or delivery.delivery_count > 0
         if isinstance(delivery.message, RematchDlrs):
             inbox.rematch += [(one.id, one.received_at) for one in delivery.message.reports]
             continue

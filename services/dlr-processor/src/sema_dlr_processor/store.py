@@ -19,6 +19,7 @@ SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::
 ON CONFLICT (id, received_at) DO UPDATE
 SET message_id = excluded.message_id, state = excluded.state, retry_at = excluded.retry_at, processed_at = now()
 WHERE d.state = 'unmatched'
+RETURNING d.id
 """
 
 
@@ -32,10 +33,14 @@ class Filed:
     retry_at: datetime | None
 
 
-async def keep(tx: Tx, filed: Sequence[Filed]) -> None:
-    """File reports; one that is there already only ever turns from unmatched to matched."""
+async def keep(tx: Tx, filed: Sequence[Filed]) -> set[UUID]:
+    """File reports; one that is there already only ever turns from unmatched to matched.
+
+    A report missing from the answer was matched and filed before: this is its second handling, not a second
+    report.
+    """
     rows = sorted({(f.kept.id, f.kept.received_at): f for f in filed}.values(), key=lambda f: f.kept.id)
-    await tx.execute(
+    written = await tx.fetch(
         SQL_KEEP,
         [f.kept.id for f in rows],
         [f.kept.received_at for f in rows],
@@ -51,6 +56,7 @@ async def keep(tx: Tx, filed: Sequence[Filed]) -> None:
         [f.state for f in rows],
         [f.retry_at for f in rows],
     )
+    return {row["id"] for row in written}
 
 
 _REPORT: Final[

@@ -57,7 +57,8 @@ async def test_a_delivered_message_is_answered_as_it_stands(
 ) -> None:
     async with processor.transaction() as tx:
         moved = await reports.apply_reports(tx, [delivered(message)])
-    row = moved[message.message_id]
+    row, was = moved[message.message_id].row, moved[message.message_id].was
+    assert was == "sent"
     at = sent_at(message) + 2 * SECOND
     assert (row.status, row.status_at, row.delivered_at, row.last_error) == ("delivered", at, at, None)
     assert (row.sent_at, row.route) == (sent_at(message), AGGREGATOR)
@@ -79,10 +80,12 @@ async def test_a_late_delivered_replaces_a_failure(
     processor: Database, message: NewMessage, history: History, stored: Stored
 ) -> None:
     async with processor.transaction() as tx:
-        row = (await reports.apply_reports(tx, [failed(message)]))[message.message_id]
+        row = (await reports.apply_reports(tx, [failed(message)]))[message.message_id].row
         assert (row.status, row.last_error, row.delivered_at) == ("failed", ERROR, None)
     async with processor.transaction() as tx:
-        row = (await reports.apply_reports(tx, [delivered(message)]))[message.message_id]
+        late = (await reports.apply_reports(tx, [delivered(message)]))[message.message_id]
+    row = late.row
+    assert late.was == "failed"
     assert (row.status, row.last_error) == ("delivered", None)
     assert (await stored(message.message_id))["delivered_at"] == row.delivered_at
     assert await history(message.message_id) == ["submitted", "sent:1", "failed", "delivered"]
@@ -94,7 +97,7 @@ async def test_no_message_is_delivered_before_it_was_sent(
 ) -> None:
     async with processor.transaction() as tx:
         moved = await reports.apply_reports(tx, [delivered(message, sent_at(message) - early)])
-    row = moved[message.message_id]
+    row = moved[message.message_id].row
     assert row.delivered_at == row.status_at == sent_at(message)
 
 

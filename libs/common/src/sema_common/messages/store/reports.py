@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
+from sema_common.messages.status import Status
 from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
 from sema_common.platform.db import Tx
 from sema_common.values.ids import id_time
@@ -49,7 +50,10 @@ WITH reported AS MATERIALIZED (
     FROM reported r
     WHERE m.message_id = r.message_id AND m.enqueued_at = r.enqueued_at
       AND orch.status_rank(r.status) > orch.status_rank(m.status)
-    RETURNING {COLUMNS}, r.detail AS report_detail
+    RETURNING {COLUMNS}, r.detail AS report_detail,
+        -- A query in RETURNING sees the row as the statement found it.
+        (SELECT old.status FROM orch.sms_messages old
+         WHERE old.message_id = r.message_id AND old.enqueued_at = r.enqueued_at) AS old_status
 ), events AS (
     INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
     SELECT message_id, enqueued_at, tenant_id, status, status, status_updated_at, 'dlr-processor', report_detail
@@ -60,8 +64,16 @@ SELECT * FROM moved
 """
 
 
-async def apply_reports(tx: Tx, reported: Sequence[Reported]) -> dict[UUID, MessageRow]:
-    """Move what climbs, with its event; answers the moved messages as they stand now.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A message that a report moved: as it stands now, and what it was before."""
+
+    row: MessageRow
+    was: Status
+
+
+async def apply_reports(tx: Tx, reported: Sequence[Reported]) -> dict[UUID, Moved]:
+    """Move what climbs, with its event; answers what moved.
 
     A report's own time has whole seconds at best: no message is shown as delivered before it was sent.
 
@@ -77,7 +89,7 @@ async def apply_reports(tx: Tx, reported: Sequence[Reported]) -> dict[UUID, Mess
         [r.error for r in ordered],
         [r.detail for r in ordered],
     )
-    return {row["message_id"]: message_row(row) for row in rows}
+    return {row["message_id"]: Moved(message_row(row), row["old_status"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

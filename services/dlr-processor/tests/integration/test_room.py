@@ -1,0 +1,447 @@
+"""The whole room on real Postgres and RabbitMQ, under its own database role."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic_core import to_json
+from tests.kit.fixtures import TestDatabase
+from tests.kit.seeds import accept, new_message, open_account, queue, submit
+
+from sema_common.billing import ledger
+from sema_common.messages.store.accepting import NewMessage
+from sema_common.platform.bus import Bus, Delivery
+from sema_common.platform.db import Database
+from sema_common.platform.ops import Readiness
+from sema_common.platform.runtime import Room
+from sema_common.values.clock import now
+from sema_common.values.errors import BrokerUnavailable
+from sema_common.values.ids import new_id
+from sema_common.wire.dlr import RawDlr, RawDlrs
+from sema_common.wire.webhook import Fact, Facts
+from sema_dlr_processor import metrics
+from sema_dlr_processor.app import open_room
+from sema_dlr_processor.handlers import ReportHandler
+from sema_dlr_processor.loops import Rematch
+from sema_dlr_processor.settings import Settings
+
+ROLE = "dlr_processor_pipeline"
+
+
+class Told:
+    """The facts that were published, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self._arrived = asyncio.Condition()
+
+    async def take(self, delivery: Delivery[Facts]) -> None:
+        async with self._arrived:
+            self.facts += delivery.message.facts
+            self._arrived.notify_all()
+
+    def of(self, message: NewMessage) -> list[str]:
+        return [fact.type for fact in self.facts if fact.message_id == message.message_id]
+
+    async def holds(self, count: int) -> None:
+        async with asyncio.timeout(20), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.facts) >= count)
+
+
+class House:
+    """What is around the room: main-api and sms-worker as far as reports need them."""
+
+    def __init__(self, owner: Database, bus: Bus, told: Told) -> None:
+        self.owner = owner
+        self.bus = bus
+        self.told = told
+
+    async def accepted(
+        self, count: int = 1, *, refund_undelivered: bool = False, queued: bool = True
+    ) -> list[NewMessage]:
+        """Queued messages of a new account with credit for just these."""
+        async with self.owner.transaction(30) as tx:
+            account = await open_account(tx, balance=str(count), refund_undelivered=refund_undelivered)
+            at = now() - timedelta(seconds=10)
+            messages = await accept(tx, [new_message(account, at=at) for _ in range(count)])
+            if queued:
+                await queue(tx, messages, at)
+        return messages
+
+    async def sent(self, count: int = 1, *, refund_undelivered: bool = False) -> list[NewMessage]:
+        messages = await self.accepted(count, refund_undelivered=refund_undelivered)
+        await self.submit(messages)
+        return messages
+
+    async def submit(self, messages: Sequence[NewMessage]) -> None:
+        async with self.owner.transaction(30) as tx:
+            await submit(tx, messages, now() - timedelta(seconds=5))
+
+    async def report(self, *bodies: bytes, aggregator: str = "celcom") -> None:
+        """One AMQP message with these callbacks."""
+        await self.publish(raw_dlrs(*bodies, aggregator=aggregator))
+
+    async def publish(self, reports: RawDlrs, event_id: UUID | None = None) -> None:
+        await self.bus.publish("dlr.inbound", reports, event_id=event_id or new_id())
+
+    async def status(self, message: NewMessage) -> str:
+        status: str = await self.owner.fetchval(
+            "SELECT status FROM orch.sms_messages WHERE message_id = $1", message.message_id
+        )
+        return status
+
+    async def reaches(self, message: NewMessage, status: str) -> None:
+        async def look() -> bool:
+            return await self.status(message) == status
+
+        await eventually(look)
+
+    async def filed(self, state: str, count: int) -> None:
+        """Wait until so many reports are stored in this state."""
+
+        async def look() -> bool:
+            found: int = await self.owner.fetchval("SELECT count(*) FROM dlr.dlrs WHERE state = $1", state)
+            return found == count
+
+        await eventually(look)
+
+    async def history(self, message: NewMessage) -> list[str]:
+        rows = await self.owner.fetch(
+            "SELECT event_key FROM orch.message_events WHERE message_id = $1 ORDER BY event_key",
+            message.message_id,
+        )
+        return [row["event_key"] for row in rows]
+
+    async def balance(self, message: NewMessage) -> int:
+        async with self.owner.transaction() as tx:
+            balance = await ledger.read_balance(tx, message.billing_account_id)
+            assert balance is not None
+            assert await ledger.find_drift(tx) == {}
+            return int(balance.balance)
+
+
+async def eventually(look: Callable[[], Awaitable[bool]]) -> None:
+    """Until `look` says so, for at most 20 s."""
+    async with asyncio.timeout(20):
+        while not await look():  # noqa: ASYNC110 - what is waited for has no event to await
+            await asyncio.sleep(0.02)
+
+
+def says(message: NewMessage, description: str, at: datetime | None = None) -> dict[str, Any]:
+    body = {"messageid": f"agg-{message.message_id.hex}", "description": description}
+    return body if at is None else {**body, "timestamp": at.isoformat()}
+
+
+def callback(message: NewMessage, description: str = "DeliveredToTerminal") -> bytes:
+    return to_json(says(message, description))
+
+
+def raw_dlrs(*bodies: bytes, aggregator: str = "celcom") -> RawDlrs:
+    return RawDlrs(
+        reports=tuple(
+            RawDlr.model_construct(
+                aggregator=aggregator, content_type="application/json", body=body, received_at=now()
+            )
+            for body in bodies
+        )
+    )
+
+
+@pytest.fixture
+async def bus(vhost: str) -> AsyncIterator[Bus]:
+    async with Bus.open(vhost, name="test") as bus:
+        yield bus
+
+
+@pytest.fixture
+async def house(database: TestDatabase, bus: Bus) -> AsyncIterator[House]:
+    told = Told()
+    async with (
+        Database.open(database.owner_dsn, name="owner") as owner,
+        bus.consume("webhooks.outbound", [Facts], told.take, prefetch=50),
+    ):
+        yield House(owner, bus, told)
+
+
+@pytest.fixture
+async def room(database: TestDatabase, vhost: str, house: House) -> AsyncIterator[House]:
+    """The running room."""
+    settings = Settings(
+        environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), batch_seconds=0.05
+    )
+    room = Room("dlr-processor", settings, Readiness())
+    await open_room(room, settings)
+    yield house
+    assert await room.close(time.monotonic() + 10) == []
+
+
+async def test_a_report_moves_its_message_and_tells_the_customer(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(callback(message))
+    await room.told.holds(1)
+    (fact,) = room.told.facts
+    assert (fact.type, fact.account_id, fact.message_id) == (
+        "message.delivered",
+        message.account_id,
+        message.message_id,
+    )
+    assert fact.data["status"] == "delivered"
+    assert fact.data["delivered_at"] >= fact.data["sent_at"] >= fact.data["created_at"]
+    assert await room.status(message) == "delivered"
+    assert await room.history(message) == ["delivered", "queued", "sent:1", "submitted"]
+    row = await room.owner.fetchrow("SELECT message_id, state, retry_at FROM dlr.dlrs")
+    assert row is not None
+    assert tuple(row) == (message.message_id, "applied", None)
+
+
+async def test_a_report_before_its_submit_is_matched_within_5_seconds(room: House) -> None:
+    (message,) = await room.accepted()
+    await room.report(callback(message))
+    await room.filed("unmatched", 1)
+    await room.submit([message])
+    recorded = time.monotonic()
+    await room.told.holds(1)
+    assert time.monotonic() - recorded < 5
+    await room.filed("applied", 1)
+    assert room.told.of(message) == ["message.delivered"]
+    assert await room.status(message) == "delivered"
+
+
+async def test_ten_times_the_same_report_is_one_fact(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(*[callback(message)] * 4)
+    for _ in range(6):
+        await room.report(callback(message))
+
+    async def all_filed() -> bool:
+        return bool(await room.owner.fetchval("SELECT count(*) = 10 FROM dlr.dlrs"))
+
+    await eventually(all_filed)
+    (marker,) = await room.sent()
+    await room.report(callback(marker))
+    await room.told.holds(2)
+    assert room.told.of(message) == ["message.delivered"]
+    assert await room.history(message) == ["delivered", "queued", "sent:1", "submitted"]
+
+
+async def test_news_that_comes_after_the_end_is_history_only(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(callback(message))
+    await room.reaches(message, "delivered")
+    await room.report(callback(message, "SentToNetwork"))
+    await room.filed("repeated", 1)
+    assert await room.status(message) == "delivered"
+    assert "network_report:sent:SentToNetwork" in await room.history(message)
+    assert room.told.of(message) == ["message.delivered"]
+
+
+async def test_a_late_delivered_is_told_and_never_charged_again(room: House) -> None:
+    (message,) = await room.sent()
+    late = metrics.LATE.labels("celcom")._value.get()
+    await room.report(callback(message, "AbsentSubscriber"))
+    await room.told.holds(1)
+    assert room.told.facts[0].data["error"]["code"] == "absent_subscriber"
+    await room.report(callback(message))
+    await room.told.holds(2)
+    assert room.told.of(message) == ["message.failed", "message.delivered"]
+    assert room.told.facts[1].data["error"] is None
+    assert await room.balance(message) == 0
+    assert metrics.LATE.labels("celcom")._value.get() == late + 1
+
+
+async def test_a_contradiction_moves_nothing_and_is_kept(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(callback(message))
+    await room.reaches(message, "delivered")
+    await room.report(callback(message, "DeliveryImpossible"))
+    await room.filed("repeated", 1)
+    assert await room.status(message) == "delivered"
+    assert "contradicted_report:failed:DeliveryImpossible" in await room.history(message)
+    assert room.told.of(message) == ["message.delivered"]
+
+
+async def test_opposite_reports_in_one_batch_end_as_delivered(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(callback(message, "AbsentSubscriber"), callback(message), callback(message, "Expired"))
+    await room.told.holds(1)
+    await room.reaches(message, "delivered")
+    assert room.told.of(message) == ["message.delivered"]
+
+
+async def test_a_report_of_a_stranger_waits_and_harms_nobody(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(to_json({"messageid": "nobody's", "description": "Delivered"}), callback(message))
+    await room.told.holds(1)
+    await room.filed("unmatched", 1)
+    retry_at = await room.owner.fetchval("SELECT retry_at FROM dlr.dlrs WHERE state = 'unmatched'")
+    assert retry_at > now() - timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "body", "reason"),
+    [
+        ("celcom", b"<html>502</html>", "no report in it"),
+        ("celcom", b"", "no report in it"),
+        ("celcom", b"\x00\xff\xfe", "no report in it"),
+        ("celcom", b'{"messageid": "a\\u0000b", "description": "Delivered"}', "no message id"),
+        ("nobody", b"{}", "no adapter of that name"),
+    ],
+)
+async def test_what_nobody_can_read_is_quarantined_as_it_came(
+    room: House, aggregator: str, body: bytes, reason: str
+) -> None:
+    await room.report(body, aggregator=aggregator)
+
+    async def quarantined() -> bool:
+        return bool(await room.owner.fetchval("SELECT count(*) = 1 FROM dlr.quarantine"))
+
+    await eventually(quarantined)
+    row = await room.owner.fetchrow("SELECT aggregator, body, reason FROM dlr.quarantine")
+    assert row is not None
+    assert tuple(row) == (aggregator, body, reason)
+
+
+async def test_the_readable_half_of_a_callback_counts(room: House) -> None:
+    (message,) = await room.sent()
+    await room.report(to_json([says(message, "Delivered"), "nonsense"]))
+    await room.told.holds(1)
+    assert await room.owner.fetchval("SELECT count(*) FROM dlr.quarantine") == 1
+
+
+HOSTILE = ['"\\ud800"', '"' + "9" * 400 + '"', "1e400", "[]", "true", '"\\u0000"', '"\\uffff\\u202e"']
+
+
+async def test_no_value_of_a_strangers_body_stops_its_batch(room: House) -> None:
+    bodies = []
+    for name in ("messageid", "description", "networkid", "timestamp"):
+        for value in HOSTILE:
+            fields = {"messageid": '"stranger"', "description": '"Delivered"', name: value}
+            bodies.append(("{" + ",".join(f'"{key}": {text}' for key, text in fields.items()) + "}").encode())
+    messages = await room.sent(len(bodies))
+    for message, body in zip(messages, bodies, strict=True):
+        await room.report(body, callback(message))
+    await room.told.holds(len(messages))
+    assert {f.message_id for f in room.told.facts} == {m.message_id for m in messages}
+    stored = await room.owner.fetchval("SELECT count(*) FROM dlr.dlrs WHERE state = 'unmatched'")
+    quarantined = await room.owner.fetchval("SELECT count(*) FROM dlr.quarantine")
+    assert stored + quarantined == len(bodies), "each is kept in one place"
+    assert await room.owner.fetchval("SELECT count(*) FROM core.dead_letters") == 0
+
+
+async def test_1000_reports_in_one_array(room: House) -> None:
+    messages = await room.sent(1000)
+    await room.report(to_json([says(m, "DeliveredToTerminal") for m in messages]))
+    await room.told.holds(1000)
+    assert {f.message_id for f in room.told.facts} == {m.message_id for m in messages}
+    delivered = await room.owner.fetchval("SELECT count(*) FROM orch.sms_messages WHERE status = 'delivered'")
+    assert delivered == len(room.told.facts) == 1000
+
+
+@pytest.mark.parametrize("refund_undelivered", [True, False])
+async def test_an_undelivered_message_is_refunded_once_where_the_account_has_it_so(
+    room: House, refund_undelivered: bool
+) -> None:
+    (message,) = await room.sent(refund_undelivered=refund_undelivered)
+    assert await room.balance(message) == 0
+    reports = raw_dlrs(callback(message, "DeliveryImpossible"))
+    same = new_id()
+    await room.publish(reports, same)
+    await room.publish(reports, same)
+    await room.report(callback(message, "UserNotExist"))
+    await room.told.holds(1)
+    await room.report(callback(message))
+    await room.reaches(message, "delivered")
+    assert await room.balance(message) == (1 if refund_undelivered else 0)
+
+
+# ---- a batch that is handled again
+
+
+class AwayOnce:
+    """A broker that is away for the first publish."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.asked = 0
+
+    async def publish_many(self, outgoing: Sequence[Any]) -> list[BaseException | None]:
+        self.asked += 1
+        if self.asked == 1:
+            return [BrokerUnavailable("away") for _ in outgoing]
+        return await self._bus.publish_many(outgoing)
+
+
+@pytest.fixture
+async def processor(database: TestDatabase) -> AsyncIterator[Database]:
+    async with Database.open(database.dsn(ROLE), name="processor") as db:
+        yield db
+
+
+def delivery(reports: RawDlrs, event_id: UUID) -> Delivery[Any]:
+    return Delivery(reports, event_id, "dlr.inbound")
+
+
+async def test_what_was_committed_but_not_told_is_told_on_the_next_try(
+    house: House, processor: Database
+) -> None:
+    (message,) = await house.sent()
+    handler = ReportHandler(processor, AwayOnce(house.bus))  # type: ignore[arg-type]
+    batch = [delivery(raw_dlrs(callback(message)), new_id())]
+    with pytest.raises(BrokerUnavailable):
+        await handler.handle(batch)
+    assert await house.status(message) == "delivered"
+    await handler.handle(batch)
+    await house.told.holds(1)
+    assert house.told.of(message) == ["message.delivered"]
+
+
+async def test_a_batch_that_comes_again_repeats_its_fact_and_nothing_else(
+    house: House, processor: Database
+) -> None:
+    done, failed = await house.sent(2, refund_undelivered=True)
+    handler = ReportHandler(processor, house.bus)
+    batch = [delivery(raw_dlrs(callback(done), callback(failed, "DeliveryImpossible")), new_id())]
+    for _ in range(3):
+        await handler.handle(batch)
+    await house.told.holds(6)
+    assert len({fact.event_id for fact in house.told.facts}) == 2
+    assert len({fact.model_dump_json(exclude={"traceparent"}) for fact in house.told.facts}) == 2
+    assert await house.owner.fetchval("SELECT count(*) FROM dlr.dlrs") == 2
+    assert await house.history(failed) == ["failed", "queued", "sent:1", "submitted"]
+    assert await house.balance(failed) == 1
+
+
+async def test_another_report_of_the_same_end_is_not_told(house: House, processor: Database) -> None:
+    (message,) = await house.sent()
+    handler = ReportHandler(processor, house.bus)
+    for _ in range(3):
+        await handler.handle([delivery(raw_dlrs(callback(message)), new_id())])
+    assert [row["state"] for row in await house.owner.fetch("SELECT state FROM dlr.dlrs ORDER BY state")] == [
+        "applied",
+        "repeated",
+        "repeated",
+    ]
+    (marker,) = await house.sent()
+    await handler.handle([delivery(raw_dlrs(callback(marker)), new_id())])
+    await house.told.holds(2)
+    assert house.told.of(message) == ["message.delivered"]
+
+
+async def test_a_report_that_never_finds_its_submit_is_left_to_staff(
+    house: House, processor: Database
+) -> None:
+    old = now() - timedelta(hours=73)
+    stranger = RawDlr.model_construct(
+        aggregator="celcom", content_type="", body=b'{"id": "x", "status": "Delivered"}', received_at=old
+    )
+    await ReportHandler(processor, house.bus).handle([delivery(RawDlrs(reports=(stranger,)), new_id())])
+    await house.owner.execute("UPDATE dlr.dlrs SET retry_at = now() - interval '1 second'")
+    rematch = Rematch(processor, house.bus, timedelta(hours=72))
+    assert await rematch.find() is False
+    await house.filed("abandoned", 1)
+    await rematch.watch()
+    assert metrics.UNMATCHED._value.get() == 0
