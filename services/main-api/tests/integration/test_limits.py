@@ -94,9 +94,13 @@ async def test_staff_may_limit_an_enterprise(limits: Limits) -> None:
 
 async def test_two_instances_count_together(redis_url: str) -> None:
     who = caller()
-    async with Cache.open(redis_url) as one, Cache.open(redis_url) as two:
-        async with Limits.open(one) as first, Limits.open(two) as second:
-            counts = await asyncio.gather(passed(first, who, 60), passed(second, who, 60))
+    async with (
+        Cache.open(redis_url) as one,
+        Cache.open(redis_url) as two,
+        Limits.open(one) as first,
+        Limits.open(two) as second,
+    ):
+        counts = await asyncio.gather(passed(first, who, 60), passed(second, who, 60))
     assert 50 <= sum(counts) <= 58
 
 

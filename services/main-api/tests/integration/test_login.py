@@ -187,7 +187,7 @@ async def test_a_token_of_another_algorithm_or_key_is_refused(
     public = key.public_key().public_bytes_raw().hex()
     stranger = Ed25519PrivateKey.generate()
     forged = [
-        jwt.encode(_claims(owner), None, "none", headers=kid),
+        jwt.encode(_claims(owner), "", "none", headers=kid),
         jwt.encode(_claims(owner), public, "HS256", headers=kid),
         jwt.encode(_claims(owner), stranger, "EdDSA", headers=kid),
         jwt.encode(_claims(owner), key, "EdDSA"),

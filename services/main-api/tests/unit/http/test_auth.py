@@ -167,7 +167,7 @@ async def test_a_key_ends_at_its_time_though_it_is_known(store: Store, authentic
     ends = datetime(2026, 11, 20, 12, tzinfo=UTC)
     header = new_key(store, expires_at=ends)
     with time_machine.travel(ends - timedelta(seconds=1), tick=False):
-        assert await authenticator.find(header)
+        assert isinstance(await authenticator.find(header), Caller)
     with time_machine.travel(ends, tick=False):
         await refused(authenticator, header)
 
@@ -180,7 +180,7 @@ async def test_a_store_that_is_away_is_no_401_and_is_asked_again(
     with pytest.raises(StoreUnavailable):
         await authenticator.find(header)
     store.away = False
-    assert await authenticator.find(header)
+    assert isinstance(await authenticator.find(header), Caller)
 
 
 async def test_a_token_is_a_user_or_staff(store: Store, authenticator: Authenticator) -> None:
