@@ -88,4 +88,7 @@ def _operators(layout: Layout, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except control.StackError as error:
+        sys.exit(str(error))

@@ -18,7 +18,7 @@ from typing import Any, Final
 from deploy.local import bootstrap, services, stores
 from deploy.local.credentials import load
 from deploy.local.layout import DEFAULT_HOME, DEFAULT_PORT_BASE, ROOT, Layout
-from deploy.local.programs import Process, Program, left_behind, read_pid
+from deploy.local.programs import Process, Program, left_behind
 from deploy.local.supervisor import BOOTSTRAP, Supervisor, only_supervisor, read_wanted, say
 
 # A first start makes a database cluster and a broker; two busy cores have needed 40 s for it.
@@ -28,6 +28,10 @@ DOWN_SECONDS: Final = 100.0
 # It only reads a few files before it reports for the first time.
 SUPERVISOR_SECONDS: Final = 15.0
 LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked; the message is for the person who asked."""
 
 
 def find(home: Path = DEFAULT_HOME, durable: bool = True) -> Layout:
@@ -104,12 +108,9 @@ def stop(layout: Layout, names: Iterable[str]) -> None:
 
 
 def supervisor_pid(layout: Layout) -> int | None:
-    """Its pid while it lives; the check of the command line is against a reused number."""
-    pid = read_pid(layout.pid_file("supervisor"))
-    try:
-        return pid if pid and b"deploy.local" in Path(f"/proc/{pid}/cmdline").read_bytes() else None
-    except FileNotFoundError:
-        return None
+    """Its pid while it lives."""
+    found = left_behind(layout, "supervisor")
+    return found[0] if found else None
 
 
 def read_status(layout: Layout) -> dict[str, Any] | None:
@@ -143,7 +144,7 @@ def _spawn_supervisor(layout: Layout, wanted: frozenset[str]) -> None:
             check=True,
         )
     if not _poll(layout, SUPERVISOR_SECONDS, lambda _: True):
-        sys.exit(f"the supervisor does not start:\n{_tail(layout, 'supervisor')}")
+        raise StackError(f"the supervisor does not start:\n{_tail(layout, 'supervisor')}")
 
 
 def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None:
@@ -159,7 +160,7 @@ def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None
         return ready == expected
 
     if not _poll(layout, seconds, everything_ready):
-        sys.exit(_why_not(layout, expected))
+        raise StackError(_why_not(layout, expected))
 
 
 def _poll(layout: Layout, seconds: float, done: Any) -> bool:
@@ -198,7 +199,7 @@ def _want(layout: Layout, names: Iterable[str]) -> None:
 def _wake(layout: Layout) -> None:
     pid = supervisor_pid(layout)
     if pid is None:
-        sys.exit("the stack is not running; start it with: make up")
+        raise StackError("the stack is not running; start it with: make up")
     os.kill(pid, signal.SIGHUP)
 
 
@@ -211,7 +212,7 @@ def _with_needs(table: dict[str, Program], names: Iterable[str]) -> frozenset[st
         if name == BOOTSTRAP:
             name = "postgres"
         if name not in table:
-            sys.exit(f"no program is called {name}; there are: {', '.join(table)}")
+            raise StackError(f"no program is called {name}; there are: {', '.join(table)}")
         if name not in found:
             found.add(name)
             open_names += table[name].needs

@@ -231,4 +231,7 @@ and then README.md, docs/journey.md, and $SEMA_API_URL/docs in a browser."""
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except control.StackError as error:
+        sys.exit(str(error))

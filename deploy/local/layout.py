@@ -40,10 +40,6 @@ SUPERUSER: Final = "sema"
 DATABASE: Final = "sema"
 BROKER_USER: Final = "sema"
 
-# Every process of a stack carries this variable, so that a pid file whose number was reused is never
-# believed.
-MARK: Final = "SEMA_LOCAL_STACK"
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -82,12 +78,11 @@ class Layout:
     def wanted_file(self) -> Path:
         return self.run / "wanted"
 
-    @property
-    def mark(self) -> str:
-        return f"{self.home}:{self.port_base}"
-
     def pid_file(self, name: str) -> Path:
         return self.run / f"{name}.pid"
+
+    def birth_file(self, name: str) -> Path:
+        return self.run / f"{name}.birth"
 
     def log_file(self, name: str) -> Path:
         return self.log / f"{name}.log"
@@ -112,7 +107,7 @@ class Layout:
         self.home.mkdir(parents=True, exist_ok=True)
         for directory in (self.log, self.run):
             directory.mkdir(exist_ok=True)
-        _make_data_directory(self.home / "data", self.mark)
+        _make_data_directory(self.home / "data")
 
 
 def store_user() -> str | None:
@@ -128,7 +123,7 @@ def give_to_store_user(directory: Path) -> None:
         os.chown(directory, entry.pw_uid, entry.pw_gid)
 
 
-def _make_data_directory(data: Path, mark: str) -> None:
+def _make_data_directory(data: Path) -> None:
     """Makes `data`; where its user cannot reach it (a checkout below /root), a link to a private one in
     /var/tmp.
     """
@@ -138,7 +133,7 @@ def _make_data_directory(data: Path, mark: str) -> None:
         data.chmod(0o711)
         if not _reachable(data):
             data.rmdir()
-            digest = hashlib.sha256(mark.encode()).hexdigest()[:12]
+            digest = hashlib.sha256(bytes(data)).hexdigest()[:12]
             real = Path("/var/tmp") / f"sema-{digest}"  # noqa: S108 - owned and checked below, mode 711
             real.mkdir(mode=0o711, exist_ok=True)
             if real.is_symlink() or real.stat().st_uid != os.geteuid():

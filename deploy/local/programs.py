@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local.layout import MARK, Layout
+from deploy.local.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def start(layout: Layout, program: Program) -> Process:
     with layout.log_file(program.name).open("ab") as log:
         child = subprocess.Popen(
             program.command,
-            env={**program.env, MARK: layout.mark},
+            env=program.env,
             cwd=program.cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -91,17 +91,24 @@ def start(layout: Layout, program: Program) -> Process:
             group="nogroup" if program.user else None,
             extra_groups=[] if program.user else None,
         )
-    layout.pid_file(program.name).write_text(f"{child.pid}\n")
+    remember(layout, program.name, child.pid)
     return Process(child.pid, child)
 
 
-def left_behind(layout: Layout, name: str) -> tuple[int, str] | None:
-    """The live process that a pid file names and the mark it carries; None when there is none of this
-    home.
-    """
+def remember(layout: Layout, name: str, pid: int) -> None:
+    """Writes the pid file, and beside it what tells this process from a later one with the same number."""
+    layout.birth_file(name).write_text(f"{birth(pid)} {layout.port_base}\n")
+    layout.pid_file(name).write_text(f"{pid}\n")
+
+
+def left_behind(layout: Layout, name: str) -> tuple[int, int] | None:
+    """The live process that a pid file names, and its stack's port base; None when there is none."""
     pid = read_pid(layout.pid_file(name))
-    mark = read_mark(pid) if pid else ""
-    return (pid, mark) if pid and mark.rpartition(":")[0] == str(layout.home) else None
+    try:
+        born, port_base = layout.birth_file(name).read_text().split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return (pid, int(port_base)) if pid and born == birth(pid) else None
 
 
 def read_pid(path: Path) -> int | None:
@@ -111,11 +118,11 @@ def read_pid(path: Path) -> int | None:
         return None
 
 
-def read_mark(pid: int) -> str:
-    """The value of our mark in the process's environment; empty when it has none or has ended."""
+def birth(pid: int) -> str:
+    """The kernel's time of the process's start, in ticks since boot; empty when it has ended."""
     try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return ""
-    prefix = f"{MARK}=".encode()
-    return next((e[len(prefix) :].decode() for e in environ.split(b"\0") if e.startswith(prefix)), "")
+    state, started = fields[0], fields[19]  # fields 3 and 22 of proc(5)
+    return "" if state == "Z" else started

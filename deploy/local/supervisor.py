@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from deploy.local.layout import Layout
-from deploy.local.programs import Process, Program, left_behind, start
+from deploy.local.programs import Process, Program, left_behind, remember, start
 from deploy.local.stores import STORES
 
 # Restart delay: at once, then doubling. 5 s because someone is waiting for a local stack; reset by 10 s
@@ -146,9 +146,9 @@ class Supervisor:
         found = left_behind(self._layout, program.name)
         if found is None:
             return None
-        pid, mark = found
+        pid, port_base = found
         process = Process(pid, None)
-        if mark == self._layout.mark:
+        if port_base == self._layout.port_base:
             say(f"{program.name} (pid {pid}) was already running")
             return process
         await process.stop(program)
@@ -241,9 +241,8 @@ def only_supervisor(layout: Layout) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("the stack already has a supervisor")
-        pid_file = layout.pid_file("supervisor")
-        pid_file.write_text(f"{os.getpid()}\n")
+        remember(layout, "supervisor", os.getpid())
         try:
             yield
         finally:
-            pid_file.unlink(missing_ok=True)
+            layout.pid_file("supervisor").unlink(missing_ok=True)

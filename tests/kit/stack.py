@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 import pytest
 from deploy.local import control
-from deploy.local.credentials import read_env
+from deploy.local.credentials import load, read_env
 from deploy.local.layout import DEFAULT_HOME, Layout
 from deploy.local.programs import read_pid
+from tests.kit.client import eventually
 from tests.kit.stores import port_base, remove
+
+from sema_common.platform.db import Database
+from sema_common.platform.secrets import SecretBox
+from sema_main_api.accounts.opening import Opened, Opening, open_account
 
 # RabbitMQ needs longest to come back after a kill: some 7 s, three times that on a busy machine.
 BACK_SECONDS: Final = 30.0
@@ -51,6 +57,14 @@ class Stack:
     async def start(self, *names: str) -> None:
         await asyncio.to_thread(control.up, self.layout, names)
 
+    async def open_account(self, credit: str = "10000", tier: str = "enterprise") -> Opened:
+        """What the operators' CLI does, in this process: an account with the approved sender SEMALINK and keys."""
+        secrets = SecretBox(load(self.layout.secrets_file)["SECRETS_KEYS"])
+        wanted = Opening("Test", "direct", tier, Decimal(credit), "SEMALINK", None)
+        dsn = self.layout.dsn("main_api_pipeline")
+        async with Database.open(dsn, name="kit", max_size=1) as db, db.transaction() as tx:
+            return await open_account(tx, secrets, wanted, "test")
+
     async def _back(self, name: str, killed: int) -> None:
         status = control.read_status(self.layout)
         assert status is not None, "the supervisor has ended"
@@ -59,24 +73,32 @@ class Stack:
         assert state["pid"] != killed
 
 
-async def eventually(check: Callable[[], Awaitable[None]], seconds: float = BACK_SECONDS) -> None:
-    """Polls an async assertion until it holds; its last AssertionError when the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return await check()
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(0.05)
+# What production takes minutes for; each room checks that its times still fit together.
+QUICK: Final = {
+    "IN_DOUBT_HOLD_SECONDS": "3",
+    "CELCOM_TOTAL_SECONDS": "3",
+    "CLAIM_LEASE_SECONDS": "29",
+    "RETRY_FIRST_SECONDS": "0.2",
+    "RETRY_SCALE": "0.01",
+}
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """One stack for all tests of a run; a test that breaks something waits until it is whole again."""
+    """One stack for all tests of a run; a test that breaks something waits until it is whole again.
+
+    With SEMA_TEST_STACK=HOME the stack that runs there is used and left running: for writing tests.
+    """
+    if (kept := os.environ.get("SEMA_TEST_STACK")) is not None:
+        layout = control.find(Path(kept))
+        yield Stack(layout, read_env(layout.env_file))
+        return
     home = DEFAULT_HOME / f"test-stack-{os.getpid()}"
     try:
-        layout = control.up(Layout(home=home, port_base=port_base(home)))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in QUICK.items():
+                patch.setenv(name, value)
+            layout = control.up(Layout(home=home, port_base=port_base(home)))
         yield Stack(layout, read_env(layout.env_file))
     finally:
         remove(home)
