@@ -1,0 +1,2 @@
+-- The bare endpoint: GET of the URL as it is.
+require("summary")
