@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sema_common.wire.sms import SettleAttempt, SettleAttempts
 
-from .conftest import COST, OPENING, Aggregator, OpenRoom, World
+from .conftest import COST, OPENING, Aggregator, OpenRoom, World  # type: ignore[import-not-found]  # mypy knows no package with a dash
 
 
 @pytest.mark.usefixtures("room")
@@ -59,7 +59,7 @@ async def test_a_message_that_timed_out_is_in_doubt(world: World, opening: OpenR
         return web.Response()
 
     silent = Aggregator(0)
-    silent.handle = hang  # type: ignore[method-assign]
+    silent.handle = hang
     async with (
         silent.serving(),
         opening(celcom_base_url=f"http://127.0.0.1:{silent.port}", celcom_total_seconds=0.2),
@@ -78,7 +78,7 @@ async def test_a_message_that_timed_out_is_in_doubt(world: World, opening: OpenR
 async def test_a_claim_of_a_dead_worker_comes_in_doubt(
     world: World, aggregator: Aggregator, opening: OpenRoom, lane: str, events: list[str]
 ) -> None:
-    [job] = await world.accept(1, lane=lane)  # type: ignore[arg-type]
+    [job] = await world.accept(1, lane=lane)
     await world.claimed_by_a_dead_worker(job)
     await world.publish([job])
     async with opening():

@@ -12,7 +12,7 @@ from sema_common.values.errors import OutcomeUnknown
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker.handlers.gathering import Ending, Gathering, Noted
 
-from .conftest import COST, OPENING, World
+from .conftest import COST, OPENING, World  # type: ignore[import-not-found]  # mypy knows no package with a dash
 
 LEASE = timedelta(seconds=60)
 

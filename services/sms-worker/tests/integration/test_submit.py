@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sema_common.platform.db import Row
 
-from .conftest import COST, OPENING, Aggregator, OpenRoom, World, accept, answer, eventually
+from .conftest import COST, OPENING, Aggregator, OpenRoom, World, accept, answer, eventually  # type: ignore[import-not-found]  # mypy knows no package with a dash
 
 INVALID = "+254712000001"
 ROUGH = "+254712000002"
@@ -78,7 +78,7 @@ async def test_after_three_retries_it_fails_with_one_refund(
     world: World, aggregator: Aggregator, lane: str
 ) -> None:
     aggregator.scripts[ROUGH] = [answer(1005)]
-    jobs = await world.accept(1, to=ROUGH, lane=lane)  # type: ignore[arg-type]
+    jobs = await world.accept(1, to=ROUGH, lane=lane)
     await world.publish(jobs)
     [row] = await world.reached(jobs, "failed")
     assert row["last_error"]["code"] == "retries_exhausted"
@@ -245,7 +245,8 @@ async def test_what_nobody_can_read_is_kept_for_staff(world: World, queue: str) 
     await world.bus.publish_raw(queue, b"{}", type="sms.jobs", version=1, event_id=world.account)
 
     async def kept() -> Row | None:
-        return await world.owner.fetchrow("SELECT queue, reason FROM core.dead_letters")
+        row: Row | None = await world.owner.fetchrow("SELECT queue, reason FROM core.dead_letters")
+        return row
 
     row = await eventually(kept)
     assert row["queue"] == queue

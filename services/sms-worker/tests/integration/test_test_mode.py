@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import OPENING, Aggregator, World, eventually
+from .conftest import OPENING, Aggregator, World, eventually  # type: ignore[import-not-found]  # mypy knows no package with a dash
 
 pytestmark = pytest.mark.usefixtures("room")
 
@@ -16,7 +16,8 @@ async def reports(world: World, count: int) -> list[str]:
         found = [json.loads(report.body)["status"] for report in world.reports]
         return found if len(found) >= count else None
 
-    return await eventually(look)
+    found: list[str] = await eventually(look)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -46,8 +47,8 @@ def job(**changes: object) -> SmsJob:
     return SmsJob.model_validate(fields | changes)
 
 
-def attempt(state: AttemptState, lane: Lane = "normal", number: int = 1, **changes: object) -> Attempt:
-    fields: dict[str, object] = {
+def attempt(state: AttemptState, lane: Lane = "normal", number: int = 1, **changes: Any) -> Attempt:
+    fields: dict[str, Any] = {
         "aggregator_id": None,
         "code": None,
         "detail": None,
