@@ -9,6 +9,7 @@ Lines are written straight to the descriptor: nothing is buffered, so nothing is
 disk is full the line is lost instead of the request.
 """
 
+import functools
 import logging
 import os
 import re
@@ -26,7 +27,8 @@ from sema_common.platform import telemetry
 
 DROPPED_KEYS: Final = frozenset({"body", "text", "secret", "authorization", "token", "api_key", "password"})
 
-_NUMBER: Final = re.compile(r"(?<!\d)\+?\d{9,15}(?!\d)")
+SHORTEST_NUMBER: Final = 9
+_NUMBER: Final = re.compile(rf"(?<!\d)\+?\d{{{SHORTEST_NUMBER},15}}(?!\d)")
 """E.164 allows 15 digits; national numbers of our markets have 9 or 10."""
 
 FRAMES: Final = 12
@@ -76,7 +78,7 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
     def enrich(_: Any, method: str, event: EventDict) -> EventDict:
         now = time.time()
         line: EventDict = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z",
+            "at": f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z",
             "level": method,
             "service": service,
             **event,
@@ -98,6 +100,11 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
     logging.captureWarnings(True)
 
 
+@functools.lru_cache(maxsize=2)
+def _second(epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch))
+
+
 def get_logger() -> Any:
     """A structlog logger: `log.info("message_sent", message_id=…)`, events in snake_case."""
     return structlog.get_logger()
@@ -110,7 +117,7 @@ def redact(_: Any, __: str, event: EventDict) -> EventDict:
         if key in DROPPED_KEYS:
             del event[key]
         elif isinstance(value, str):
-            if not key.endswith("_id") and key != "at":
+            if len(value) >= SHORTEST_NUMBER and not key.endswith("_id") and key != "at":
                 event[key] = mask(value)
         elif isinstance(value, Mapping | list | tuple):
             event[key] = _redacted(value)
