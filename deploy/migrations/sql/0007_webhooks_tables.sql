@@ -44,7 +44,9 @@ CREATE TABLE webhooks.deliveries (
 );
 COMMENT ON COLUMN webhooks.deliveries.payload IS 'the exact bytes that are signed and sent';
 CREATE INDEX ix_deliveries_due ON webhooks.deliveries (next_attempt_at) WHERE state = 'pending';
-CREATE INDEX ix_deliveries_endpoint_id ON webhooks.deliveries (endpoint_id, id DESC);
+CREATE INDEX ix_deliveries_endpoint_id ON webhooks.deliveries (endpoint_id, created_at DESC, id DESC);
+-- Old rows are purged by age; they lie in that order on disk, so the smallest of indexes will do.
+CREATE INDEX ix_deliveries_created_at ON webhooks.deliveries USING brin (created_at);
 
 CREATE TABLE webhooks.webhook_delivery_attempts (
     delivery_id uuid NOT NULL REFERENCES webhooks.deliveries (id) ON DELETE CASCADE,

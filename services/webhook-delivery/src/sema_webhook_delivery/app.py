@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sema_common.platform import dead_letters
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
@@ -38,7 +39,7 @@ async def open_room(room: Room, settings: Settings) -> None:
     await room.every("claim_due", CLAIM_EVERY, loops.claim_due)
     await room.every("purge", PURGE_EVERY, loops.purge)
     await room.every("measure", MEASURE_EVERY, loops.measure)
-    await room.open(bus.drain_dead_letters(QUEUE, loops.keep_dead_letters))
+    await room.open(dead_letters.drain(bus, db, QUEUE), "dead letters")
     await room.open(
         bus.consume_batches(
             QUEUE,

@@ -1,10 +1,8 @@
 """What happens by the clock: due deliveries are claimed, old ones deleted, the oldest due one is measured."""
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from sema_common.platform.bus import DeadLetter
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_webhook_delivery import metrics, store
@@ -50,8 +48,3 @@ class Loops:
         """How far behind we are; 0 when nothing is due."""
         due = await store.oldest_due(self._db)
         metrics.OVERDUE.set(max((now() - due).total_seconds(), 0.0) if due is not None else 0.0)
-
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Move this room's dead letters to where staff see them."""
-        async with self._db.transaction() as tx:
-            await store.keep_dead_letters(tx, letters)

@@ -6,11 +6,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
-
-from sema_common.platform.bus import DeadLetter
 from sema_common.platform.db import Database, Row, Tx
-from sema_common.values.ids import event_id
 from sema_webhook_delivery.rules import Outcome, Owed
 
 SCHEMA_REVISION: Final = "0007"
@@ -271,27 +267,3 @@ async def oldest_due(db: Database) -> datetime | None:
     """When the next pending delivery is, or was, due."""
     found: datetime | None = await db.fetchval(SQL_OLDEST_DUE)
     return found
-
-
-SQL_KEEP_DEAD_LETTERS: Final[LiteralString] = """
-INSERT INTO core.dead_letters (id, queue, reason, type, version, headers, body, delivery_count, dead_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
-                     $8::integer[], $9::timestamptz[])
-ON CONFLICT (id) DO NOTHING
-"""
-
-
-async def keep_dead_letters(tx: Tx, letters: Sequence[DeadLetter]) -> None:
-    """Keep what this room's dead-letter queue holds, for staff to decide; twice is a no-op."""
-    await tx.execute(
-        SQL_KEEP_DEAD_LETTERS,
-        [event_id(each.queue, each.event_id, each.dead_at.isoformat(), each.body.hex()) for each in letters],
-        [each.queue for each in letters],
-        [each.reason for each in letters],
-        [each.type for each in letters],
-        [str(each.version) for each in letters],
-        [from_json(to_json(dict(each.headers), fallback=str, bytes_mode="base64")) for each in letters],
-        [each.body for each in letters],
-        [each.delivery_count for each in letters],
-        [each.dead_at for each in letters],
-    )
