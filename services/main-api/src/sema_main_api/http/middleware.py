@@ -19,6 +19,7 @@ from sema_common.values.errors import Refused, RetryLater
 from sema_main_api import metrics
 from sema_main_api.http.auth import Authenticator, unauthenticated
 from sema_main_api.http.callers import Caller
+from sema_main_api.http.lingering import send_and_linger
 from sema_main_api.http.problems import problem_response
 from sema_main_api.http.requests import Request, too_large
 from sema_main_api.http.routing import Route, RouteTable
@@ -88,7 +89,11 @@ class Edge:
                 response = self._failure(exc, scope, request, trace_id)
             status = response.status_code
             self._finish(response, request, headers)
-            await response(scope, receive, send)
+            if status >= 400 and _still_sending(request, headers):
+                response.raw_headers.append((b"connection", b"close"))
+                await send_and_linger(response, scope, receive, send)
+            else:
+                await response(scope, receive, send)
         finally:
             self._in_flight -= 1
             self._tell(scope, route, request, status, time.perf_counter() - started, trace_id)
@@ -141,10 +146,6 @@ class Edge:
         raw.extend(_SECURITY)
         if response.media_type != "text/html":
             raw.append(_NO_CONTENT_AT_ALL)
-        if response.status_code >= 400 and not request.body_was_read:
-            length = headers.get(b"content-length")
-            if b"transfer-encoding" in headers or (length is not None and int(length) > UNREAD_BODY_KEPT):
-                raw.append((b"connection", b"close"))
         origin = headers.get(b"origin")
         if origin is None:
             return
@@ -174,3 +175,11 @@ class Edge:
         if trace_id:
             line["trace_id"] = trace_id
         (log.warning if status >= 500 else log.info)("request", **line)
+
+
+def _still_sending(request: Request, headers: dict[bytes, bytes]) -> bool:
+    """Whether there is a body that nobody read, and too much of it, or nobody knows how much, to read it now."""
+    if request.body_was_read:
+        return False
+    length = headers.get(b"content-length")
+    return b"transfer-encoding" in headers or (length is not None and int(length) > UNREAD_BODY_KEPT)

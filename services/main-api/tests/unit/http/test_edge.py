@@ -1,6 +1,7 @@
 """The edge with routes of its own: what every request meets before and after its handler."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
@@ -9,10 +10,13 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Scope
 
+from sema_common.platform.ops import Readiness
+from sema_common.platform.runtime import Room
+from sema_common.platform.settings import RoomSettings
 from sema_common.platform.telemetry import traceparent
 from sema_common.values.errors import Overloaded
 from sema_common.values.ids import api_key
-from sema_main_api.http import docs, public
+from sema_main_api.http import docs, lingering, public
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.bodies import Body, read_body
 from sema_main_api.http.middleware import Edge
@@ -174,8 +178,8 @@ async def test_a_body_of_exactly_the_limit_passes_and_one_more_byte_does_not(
     assert (response.status_code, code_of(response)) == (413, "body_too_large")
 
 
-async def test_a_body_without_a_length_is_cut_at_the_limit() -> None:
-    """A stream without end is not read to its end, and the connection is given up."""
+async def test_a_stream_without_end_is_answered_and_then_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "LINGER_BYTES", 4 * KB)
     taken = 0
 
     async def receive() -> Message:
@@ -188,7 +192,26 @@ async def test_a_body_without_a_length_is_cut_at_the_limit() -> None:
     )
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
-    assert taken <= 2 * KB
+    assert [message["more_body"] for message in sent[1:]] == [True, False]
+    assert taken <= (1 + 4 + 1) * KB
+
+
+@pytest.mark.parametrize("path", ["/v1/notes", "/nowhere", "/v1/closed"])
+async def test_a_client_that_streams_too_much_still_reads_its_answer(path: str) -> None:
+    """Over a real socket: hanging up at once would reset the connection under the answer."""
+
+    async def three_megabytes() -> AsyncIterator[bytes]:
+        for _ in range(3 * KB):
+            yield b"x" * KB
+
+    room = Room("main-api", RoomSettings(environment="test", amqp_url="amqp://nowhere/"), Readiness())
+    port = await room.serve_http(edge(), "127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        headers = {"content-type": "application/json"}
+        response = await client.post(path, content=three_megabytes(), headers=headers)
+    assert await room.close(time.monotonic() + 5) == []
+    assert response.status_code in (413, 404, 405)
+    assert response.headers["connection"] == "close"
 
 
 async def test_a_client_that_leaves_is_no_error() -> None:
