@@ -3,6 +3,7 @@
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.bus import Bus
 from sema_common.platform.runtime import Room
+from sema_common.values.errors import RetryLater
 from sema_common.wire.dlr import MAX_REPORTS, RawDlr
 from sema_dlr_webhook.clients import DlrInbound
 from sema_dlr_webhook.endpoints import Door
@@ -22,5 +23,12 @@ async def open_room(room: Room, settings: Settings) -> None:
             workers=settings.publishes_in_flight,
         )
     )
-    door = Door(settings.dlr_tokens, gathered.submit, bus.check, settings.max_held_bytes)
+
+    async def check() -> None:
+        """What /readyz on the public port asks: a load balancer must also see that we drain."""
+        if room.draining:
+            raise RetryLater("draining")
+        await bus.check()
+
+    door = Door(settings.dlr_tokens, gathered.submit, check, settings.max_held_bytes)
     await room.serve_http(door, settings.http_host, settings.http_port)

@@ -85,7 +85,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
     auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
     routes = [
-        *bind(public.OPERATIONS, public.Deps(room._readiness.report, OPERATIONS, version())),
+        *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version())),
         *bind(auth.OPERATIONS, auth_deps),
         *bind(billing.OPERATIONS, billing.Deps(tenant)),
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),

@@ -5,10 +5,12 @@ What must never reach a line: a message's text, a secret, an unmasked number. Th
 wherever they appear, every run of digits that could be a phone number is masked, and an exception is told by
 its type, its masked text and its frames, never by its values.
 
-Lines are written straight to the descriptor: nothing is buffered, so nothing is lost at an exit, and when the
-disk is full the line is lost instead of the request.
+Lines are written straight to the descriptor, those of one turn of the event loop together; when the disk is
+full the line is lost instead of the request.
 """
 
+import asyncio
+import atexit
 import functools
 import logging
 import os
@@ -41,14 +43,29 @@ EventDict = MutableMapping[str, Any]
 
 
 class _Stdout:
-    """The place where structlog puts a rendered line."""
+    """The place where structlog puts a rendered line.
+
+    Lines of one turn of the event loop are written together, at its end: a busy process pays one system call
+    for many lines, and an idle one writes at once. Outside a loop every line is written as it comes.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._lines: list[bytes] = []
 
     def msg(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return  # the first line of this turn has asked for the write
         try:
-            os.write(self._fd, line)
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self.flush()
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        try:
+            os.write(self._fd, b"".join(lines))
         except OSError:
             return  # a full disk or a closed pipe must not become the request's problem
 
@@ -87,10 +104,12 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
             line["trace_id"] = trace_id
         return line
 
+    stdout = _Stdout(fd)
+    atexit.register(stdout.flush)  # what a loop that ended had still to write
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, enrich, describe_exception, redact, _render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *_: _Stdout(fd),
+        logger_factory=lambda *_: stdout,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

@@ -121,6 +121,15 @@ class Room:
         """
         self._readiness.add(name, check, required)
 
+    def report(self) -> tuple[str, dict[str, str]]:
+        """`ready`, `degraded` or `unready`, and each check's word: what /readyz says, for a public port."""
+        return self._readiness.report()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the end has begun: a public port's /readyz says so, that a load balancer looks away."""
+        return self._readiness.draining
+
     async def every(self, name: str, seconds: float, fn: Callable[[], Awaitable[bool | None]]) -> Loop:
         """Run `fn` now and then every `seconds` (± 10 %). Errors are logged and counted, never fatal.
 

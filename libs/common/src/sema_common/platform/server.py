@@ -1,19 +1,60 @@
-"""uvicorn inside the runtime: it serves one app, and stops when its context is left."""
+"""uvicorn inside the runtime: it serves one app, and stops when its context is left.
+
+What must never happen here: memory for a head that never ends. httptools puts no limit on the request line and
+the headers, so ours counts them.
+"""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG: Final = 2048
 KEEPALIVE_SECONDS: Final = 75
 """Longer than a load balancer keeps an idle connection (60 s is common): the side that closes first should be
 the one that sends, or a request meets a connection that is just going away."""
+
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of request line and headers together; nginx takes 32 KiB by default."""
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+class _BoundedHead(HttpToolsProtocol):
+    """Answers 431 and hangs up once a head has grown too large."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = 0
+        self._head_done = False
+
+    def data_received(self, data: bytes) -> None:
+        self._head_done = False
+        super().data_received(data)
+        # Within one read (at most 256 KiB) the parser tells whether the head came to its end.
+        self._head = 0 if self._head_done else self._head + len(data)
+        if self._head > MAX_HEAD and not self._in_body and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._head_done = self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_begin(self) -> None:
+        self._in_body = False
+        super().on_message_begin()
+
+    _in_body = False
 
 
 class _Server(uvicorn.Server):
@@ -44,7 +85,7 @@ async def serving(app: ASGIApp, host: str, port: int, drain: float) -> AsyncIter
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=_BoundedHead,
             ws="none",
             lifespan="off",
             log_config=None,
