@@ -52,6 +52,15 @@ class Reference:
     content: RuleSet
     live_routes: Sequence[Capabilities]
     test_routes: Sequence[Capabilities]
+    _reach: dict[tuple[str, str, str, str], Refused | None] = field(default_factory=dict)
+
+    def unreachable(self, mode: str, country: str, kind: str, encoding: str) -> Refused | None:
+        """Why no route can carry this, or None; remembered, there are but a few hundred questions."""
+        question = (mode, country, kind, encoding)
+        if question not in self._reach:
+            routes = self.test_routes if mode == "test" else self.live_routes
+            self._reach[question] = find_no_route(routes, country, kind, encoding)
+        return self._reach[question]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +94,22 @@ def quote(request: SendRequest, asker: Asker, reference: Reference, now: datetim
         raise unsupported(f"{country} is not open for this account")
     if network is None:
         raise unsupported("no network is known for this number", code="unknown_network")
-    routes = reference.test_routes if asker.mode == "test" else reference.live_routes
-    reachable = [route for route in routes if route.countries is None or country in route.countries]
-    if not reachable:
-        raise unsupported(f"no route serves {country} at present")
-    if not any(carries(route, request, segments) for route in reachable):
-        what = "flash messages" if request.type == "FLASH_SMS" else f"{segments.encoding} text"
-        raise Refused("unsupported_type", f"No route to {country} can carry {what}.")
+    refused = reference.unreachable(asker.mode, country, request.type, segments.encoding)
+    if refused is not None:
+        raise refused
     cost = FREE if asker.mode == "test" else price.of(segments.segments)
     return Quote(to, country, network.mno, segments, cost)
 
 
-def carries(route: Capabilities, request: SendRequest, segments: Segments) -> bool:
-    """Whether a route can carry this kind of message in this encoding."""
-    return (route.flash or request.type == "SMS") and (route.ucs2 or segments.encoding == "GSM-7")
+def find_no_route(routes: Sequence[Capabilities], country: str, kind: str, encoding: str) -> Refused | None:
+    """None if a route serves the country and carries this kind of message in this encoding, else why not."""
+    serving = [route for route in routes if route.countries is None or country in route.countries]
+    if not serving:
+        return unsupported(f"no route serves {country} at present")
+    if any((r.flash or kind == "SMS") and (r.ucs2 or encoding == "GSM-7") for r in serving):
+        return None
+    what = "flash messages" if kind == "FLASH_SMS" else f"{encoding} text"
+    return Refused("unsupported_type", f"No route to {country} can carry {what}.")
 
 
 def recipient(text: str) -> Msisdn:
