@@ -132,7 +132,7 @@ class Client:
             status, _, code = _verdict(answer)
             results = answer.json()["data"] if answer is not None and status == 202 else []
             ids = {item["index"]: UUID(item["message"]["id"]) for item in results if "message" in item}
-            for index, item in enumerate(body.get("messages", ())):
+            for index, item in enumerate(body["messages"] if isinstance(body.get("messages"), list) else ()):
                 message_id = ids.get(index)
                 told = status if status != 202 or message_id is not None else 422
                 self._note_one(item, key and f"{key}#{index}", told, message_id, code)
