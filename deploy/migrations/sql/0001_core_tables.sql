@@ -239,7 +239,8 @@ GRANT SELECT, INSERT ON core.audit_log TO main_api_pipeline;
 
 GRANT SELECT, INSERT ON core.dead_letters TO sms_worker_pipeline, dlr_processor_pipeline,
     phone_validator_pipeline, content_worker_pipeline, webhook_delivery_pipeline;
-GRANT SELECT ON core.accounts TO dlr_processor_pipeline, webhook_delivery_pipeline;
+GRANT SELECT (id, refund_undelivered) ON core.accounts TO dlr_processor_pipeline;
+GRANT SELECT ON core.accounts TO webhook_delivery_pipeline;
 GRANT SELECT ON core.mno_prefixes, core.contact_lists, core.contacts, core.contact_validation_jobs TO phone_validator_pipeline;
 GRANT UPDATE (validity, msisdn, country, mno, mno_tier, reason, suggestion, validated_at) ON core.contacts TO phone_validator_pipeline;
 GRANT UPDATE (status, processed, valid, invalid, by_mno, by_reason, started_at, finished_at)

@@ -132,7 +132,12 @@ GRANT SELECT, INSERT ON orch.message_events TO main_api_pipeline;
 GRANT DELETE ON orch.idempotency_keys TO main_api_pipeline;
 GRANT SELECT ON orch.submit_attempts TO main_api_pipeline;
 GRANT SELECT, INSERT, UPDATE, DELETE ON orch.submit_attempts TO sms_worker_pipeline;
-GRANT SELECT, UPDATE ON orch.sms_messages TO sms_worker_pipeline, dlr_processor_pipeline;
+-- What was accepted, for whom and at what price never changes; workers move where it stands.
+GRANT SELECT ON orch.sms_messages TO sms_worker_pipeline, dlr_processor_pipeline;
+GRANT UPDATE (status, status_updated_at, queued_at, sent_at, processed_at, route_id, aggregator_id, attempt_count,
+    last_error, updated_at) ON orch.sms_messages TO sms_worker_pipeline;
+GRANT UPDATE (status, status_updated_at, delivered_at, processed_at, last_error, updated_at)
+    ON orch.sms_messages TO dlr_processor_pipeline;
 GRANT SELECT, INSERT ON orch.message_events TO sms_worker_pipeline, dlr_processor_pipeline;
 GRANT SELECT ON orch.submit_attempts TO dlr_processor_pipeline;
 
