@@ -101,19 +101,20 @@ def _kept(row: object) -> Kept:
     return Kept(cast(UUID, id_), cast(datetime, received_at), cast(str, aggregator), report, cast(str, raw))
 
 
+# No predicate on `state`: the partial index would answer it by reading everything that is unmatched.
 SQL_POSTPONE: Final[LiteralString] = """
 UPDATE dlr.dlrs d
 SET retry_at = CASE WHEN p.abandoned THEN NULL ELSE p.retry_at END,
     state = CASE WHEN p.abandoned THEN 'abandoned' ELSE d.state END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::boolean[]) AS p(id, received_at, retry_at, abandoned)
-WHERE d.id = p.id AND d.received_at = p.received_at AND d.state = 'unmatched'
+WHERE d.id = p.id AND d.received_at = p.received_at
 """
 
 
 async def postpone(
     tx: Tx, kept: Sequence[Kept], retry_at: Sequence[datetime], abandoned: Sequence[bool]
 ) -> None:
-    """Look again later, or give up and leave the report to staff."""
+    """Look again later, or give up and leave the report to staff. They are locked by `find_unmatched`."""
     await tx.execute(
         SQL_POSTPONE, [k.id for k in kept], [k.received_at for k in kept], list(retry_at), list(abandoned)
     )

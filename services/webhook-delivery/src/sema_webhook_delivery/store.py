@@ -234,8 +234,9 @@ async def cancel(tx: Tx, endpoint_ids: Sequence[UUID], now: datetime, limit: int
     return len(await tx.fetch(SQL_CANCEL, endpoint_ids, now, limit))
 
 
+# Only what is pending has a next attempt. Said by `state`, the partial index would be read in whole.
 SQL_RELEASE: Final[LiteralString] = """
-UPDATE webhooks.deliveries SET next_attempt_at = $2 WHERE id = ANY($1::uuid[]) AND state = 'pending'
+UPDATE webhooks.deliveries SET next_attempt_at = $2 WHERE id = ANY($1::uuid[]) AND next_attempt_at IS NOT NULL
 """
 
 
