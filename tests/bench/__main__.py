@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from tests.bench import accept
+from tests.bench import accept, journey, reports, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -22,6 +22,10 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "accept": accept.singles,
     "latency": accept.latency,
     "batch": accept.batches,
+    "submit": submit.submits,
+    "dlr-webhook": reports.taken,
+    "dlr-processor": reports.applied,
+    "journey": journey.whole_way,
 }
 
 

@@ -123,6 +123,13 @@ class BenchStack:
                 queue = await channel.get_queue(name, ensure=False)
                 await queue.purge()
 
+    async def depth(self, queue: str) -> int:
+        """Messages that wait to be delivered."""
+        connection = await aio_pika.connect(self.amqp_url)
+        async with connection, connection.channel() as channel:
+            declared = await channel.declare_queue(queue, passive=True)
+            return declared.declaration_result.message_count or 0
+
     async def script(self, changes: dict[str, Any]) -> None:
         """Tell the sandbox's Celcom how to behave."""
         request = urllib.request.Request(  # noqa: S310 - of this stack
