@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
 from tests.bench import wrk
 from tests.bench.figures import Figure
 from tests.bench.open_loop import OpenLoop, post
-from tests.bench.stack import Account, BenchStack
+from tests.bench.stack import Account, BenchStack, Cost
 from tests.kit import seeds
 
 from sema_common.platform.db import Database
@@ -42,9 +43,9 @@ async def singles(stack: BenchStack) -> AsyncIterator[Figure]:
         accounts = [await stack.account(f"Bench {n}") for n in range(ACCOUNTS)]
         bare = await wrk.run(f"{_api(stack)}/healthz", "get", connections=CONNECTIONS, seconds=WARM_UP)
         await _singles(stack, accounts, WARM_UP)
-        before = stack.cpu("main-api")
+        spent = Cost(stack)
         one = await _singles(stack, accounts[:1], SECONDS)
-        cost = (stack.cpu("main-api") - before) / one.requests * 1e6
+        cost = spent.each(one.requests)
         backlog, drained = await _drain(stack)
         eight = await _singles(stack, accounts, BASELINE_SECONDS)
         await _drain(stack)
@@ -58,7 +59,8 @@ async def singles(stack: BenchStack) -> AsyncIterator[Figure]:
     one_by_one = "a transaction each"
     yield Figure(
         *("accept, 64 connections, 1 account", one.per_second, "/s", 3000, False),
-        *(one_by_one, alone_one.per_second, f"{one.latencies}; {cost:.0f} µs CPU a request"),
+        *(one_by_one, alone_one.per_second, one.latencies),
+        cost=cost,
     )
     yield Figure(
         *("  the same, 8 accounts", eight.per_second, "/s", 3000, False),
@@ -107,10 +109,11 @@ async def batches(stack: BenchStack) -> AsyncIterator[Figure]:
     async with stack.rooms("main-api"):
         account = await stack.account("Batches")
         url = f"{_api(stack)}/v1/messages/batch"
-        _, load = [
-            await wrk.run(url, "batch", _word(), account.key, connections=BATCH_CONNECTIONS, seconds=seconds)
-            for seconds in (WARM_UP, SECONDS)
-        ]
+        run = partial(wrk.run, url, "batch", connections=BATCH_CONNECTIONS)
+        await run(_word(), account.key, seconds=WARM_UP)
+        spent = Cost(stack)
+        load = await run(_word(), account.key, seconds=SECONDS)
+        cost = spent.each(load.requests * BATCH)
         backlog, drained = await _drain(stack)
         async with stack.database("main_api_pipeline") as db:
             bare = await _bare_rows(db)
@@ -119,6 +122,7 @@ async def batches(stack: BenchStack) -> AsyncIterator[Figure]:
         *("/batch of 500, 4 connections", load.per_second * BATCH, "messages/s", BATCH_MESSAGES_PER_SECOND),
         *(False, "bare rows, 500 a transaction", bare),
         f"{load.latencies}; backlog {backlog:,}, gone {drained:.1f} s later",
+        cost=cost,
     )
 
 

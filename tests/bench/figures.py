@@ -12,7 +12,10 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """`value` and `target` share `unit`; `at_most`: smaller is better. `baseline` is of the same run."""
+    """`value` and `target` share `unit`; `at_most`: smaller is better. `baseline` is of the same run.
+
+    `cost` says where the CPU of one message went: neighbours on the machine change it less than the speed.
+    """
 
     name: str
     value: float
@@ -22,6 +25,7 @@ class Figure:
     baseline: str = ""
     baseline_value: float | None = None
     note: str = ""
+    cost: str = ""
 
     @property
     def reached(self) -> bool | None:
@@ -54,6 +58,9 @@ def show(figures: Sequence[Figure]) -> None:
             figure.note,
         )
     console.print(table)
+    for figure in figures:
+        if figure.cost:
+            console.print(f" [bold]{figure.name.strip()}[/bold]: {figure.cost}")
     console.print(f"load average at the end {load()}, {os.cpu_count()} cores", style="dim")
 
 

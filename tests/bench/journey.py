@@ -14,7 +14,7 @@ import httpx
 from deploy.local.services import SERVICES
 from tests.bench.figures import Figure
 from tests.bench.open_loop import OpenLoop, percentile, post
-from tests.bench.stack import Account, BenchStack
+from tests.bench.stack import Account, BenchStack, Cost
 
 RATE: Final = 300
 WARM_UP: Final = 3
@@ -70,7 +70,9 @@ async def whole_way(stack: BenchStack) -> AsyncIterator[Figure]:
         await stack.script({"latency_ms": 0, "dlr": {"enabled": True, "delay_ms": 0}})
         account = await stack.account("Journey")
         await _drive(stack, account, WARM_UP)
+        spent = Cost(stack)
         customer, bare, failed = await _drive(stack, account, SECONDS)
+        cost = spent.each(RATE * SECONDS)
     ways = customer.milliseconds
     missing = len(customer.accepted) - len(ways)
     note = f"p50 {percentile(ways, 50):.0f} ms, p99 {percentile(ways, 99):.0f} ms; {len(ways):,} messages"
@@ -79,6 +81,7 @@ async def whole_way(stack: BenchStack) -> AsyncIterator[Figure]:
     yield Figure(
         *(f"accepted → webhook at {RATE}/s, p95", percentile(ways, 95), "ms", TARGET_MS, True),
         *("POST → 202, p95", bare, note),
+        cost=cost,
     )
 
 

@@ -13,7 +13,7 @@ from deploy.sandbox.celcom_wire import render
 from deploy.sandbox.clock import nairobi_time
 from tests.bench import backlog, wrk
 from tests.bench.figures import Figure
-from tests.bench.stack import BenchStack
+from tests.bench.stack import BenchStack, Cost
 
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.reports import Reported, apply_reports
@@ -47,9 +47,9 @@ async def taken(stack: BenchStack) -> AsyncIterator[Figure]:
         bare = await wrk.run(f"{base}/healthz", "get", connections=CONNECTIONS, seconds=BASELINE_SECONDS)
         await wrk.run(url, "dlr", template, connections=CONNECTIONS, seconds=WARM_UP)
         await stack.purge("dlr.inbound")
-        before = stack.cpu("dlr-webhook")
+        spent = Cost(stack)
         load = await wrk.run(url, "dlr", template, connections=CONNECTIONS, seconds=SECONDS)
-        cost = (stack.cpu("dlr-webhook") - before) / load.requests * 1e6
+        cost = spent.each(load.requests)
         bundles = await stack.depth("dlr.inbound")
     async with stack.bus() as bus:
         single = await _publish_singles(bus)
@@ -57,7 +57,8 @@ async def taken(stack: BenchStack) -> AsyncIterator[Figure]:
     yield Figure(
         *("dlr-webhook, 64 connections", load.per_second, "callbacks/s", TAKEN_PER_SECOND, False),
         *("a confirmed publish each", single),
-        f"{load.latencies}; {load.requests / max(bundles, 1):.0f} in a publish; {cost:.0f} µs CPU each",
+        f"{load.latencies}; {load.requests / max(bundles, 1):.0f} in a publish",
+        cost=cost,
     )
     yield Figure(
         *("  beside the bare endpoint", load.per_second, "callbacks/s", None, False),
@@ -80,13 +81,15 @@ async def applied(stack: BenchStack) -> AsyncIterator[Figure]:
         ids = await backlog.sent(worker, messages, backlog.CHUNK)
         await _publish_reports(bus, ids)
         async with stack.rooms("dlr-processor"):
+            spent = Cost(stack)
             pace = await backlog.pace(stack, messages[0].account_id, "delivered", REPORTS, PATIENCE)
-            cpu = stack.cpu("dlr-processor") / REPORTS * 1e6
+            cost = spent.each(REPORTS)
     await stack.purge("webhooks.outbound")
     yield Figure(
         *("dlr-processor", pace, "reports/s", APPLIED_PER_SECOND, False),
         *(f"rows alone, {AT_ONCE} a transaction", rows),
-        f"{REPORTS:,} reports, {IN_A_BUNDLE} in an AMQP message; {cpu:.0f} µs CPU each",
+        f"{REPORTS:,} reports, {IN_A_BUNDLE} in an AMQP message",
+        cost=cost,
     )
 
 

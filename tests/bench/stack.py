@@ -35,6 +35,8 @@ ENVIRONMENT: Final = {"LOG_LEVEL": "info", "TRACE_SAMPLE_RATIO": "0.05"}
 # Enough for a hundred million messages.
 CREDIT: Final = "100000000"
 READY_SECONDS: Final = 20.0
+PROGRAMS: Final = (*STORES, "sandbox", *services.SERVICES)
+LEAST_SHOWN: Final = 5.0
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -153,10 +155,37 @@ class BenchStack:
             raise RuntimeError(f"{name} does not run")
         return pid
 
-    def cpu(self, name: str) -> float:
-        """Seconds of CPU that the program has used so far."""
-        fields = Path(f"/proc/{self.pid(name)}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that every running program has used so far, its children's included."""
+        ours = {name: pid for name in PROGRAMS if (pid := read_pid(self.layout.pid_file(name)))}
+        stats = {int(path.parent.name): _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
+        used = {}
+        for name, pid in ours.items():
+            children = [child for child, (parent, _) in stats.items() if parent == pid]
+            used[name] = sum(stats[one][1] for one in (pid, *children) if one in stats)
+        return used
+
+
+@dataclass
+class Cost:
+    """CPU that the stack uses while something is measured: what a busy neighbour changes least."""
+
+    stack: BenchStack
+    before: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.before = self.stack.cpu()
+
+    def each(self, messages: float) -> str:
+        """Microseconds per message, of all programs together and of those that take the most."""
+        after = self.stack.cpu()
+        used = {name: (after[name] - self.before.get(name, 0.0)) / messages * 1e6 for name in after}
+        parts = ", ".join(
+            f"{name} {cost:.0f}"
+            for name, cost in sorted(used.items(), key=lambda item: -item[1])
+            if cost >= LEAST_SHOWN
+        )
+        return f"CPU {sum(used.values()):.0f} µs each: {parts}"
 
 
 @contextmanager
@@ -191,6 +220,15 @@ def _process(module: str, env: dict[str, str], log: Any) -> Iterator[subprocess.
     finally:
         process.terminate()
         process.wait()
+
+
+def _stat(path: Path) -> tuple[int, float]:
+    """Parent, and seconds of CPU of the process and of its children that have ended."""
+    try:
+        fields = path.read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0, 0.0
+    return int(fields[1]), sum(map(int, fields[11:15])) / TICKS
 
 
 def _rss(pid: int) -> float:

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.bench import backlog
 from tests.bench.figures import Figure
-from tests.bench.stack import BenchStack
+from tests.bench.stack import BenchStack, Cost
 
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.bus import Bus, Delivery
@@ -34,7 +34,7 @@ async def submits(stack: BenchStack) -> AsyncIterator[Figure]:
         for milliseconds in LATENCIES_MS:
             messages = await backlog.accepted(db, MESSAGES)
             await backlog.queued(db, bus, messages)
-            pace, cpu = await _work_off(stack, messages, milliseconds)
+            pace, cost = await _work_off(stack, messages, milliseconds)
             bare = ("consume + ack alone", consumed) if milliseconds == 0 else ("rows alone", recorded)
             yield Figure(
                 f"sms-worker, sendbulk at {milliseconds} ms",
@@ -43,21 +43,23 @@ async def submits(stack: BenchStack) -> AsyncIterator[Figure]:
                 TARGET,
                 False,
                 *bare,
-                f"{MESSAGES:,} messages; {cpu:.0f} µs CPU each",
+                f"{MESSAGES:,} messages",
+                cost=cost,
             )
 
 
 async def _work_off(
     stack: BenchStack, messages: Sequence[NewMessage], milliseconds: int
-) -> tuple[float, float]:
-    """Messages a second, and microseconds of the worker's CPU for each, its start included."""
+) -> tuple[float, str]:
+    """Messages a second, and their CPU."""
     async with stack.rooms("sandbox"):
         await stack.script({"latency_ms": milliseconds, "dlr": {"enabled": False}})
         async with stack.rooms("sms-worker"):
+            spent = Cost(stack)
             pace = await backlog.pace(stack, messages[0].account_id, "sent", len(messages), PATIENCE)
-            cpu = stack.cpu("sms-worker") / len(messages) * 1e6
+            cost = spent.each(len(messages))
     await stack.purge("webhooks.outbound")
-    return pace, cpu
+    return pace, cost
 
 
 async def _bare_consume(db: Database, bus: Bus, messages: Sequence[NewMessage]) -> float:
