@@ -113,7 +113,7 @@ RULES: Final = (
         GROUP BY m.message_id, m.enqueued_at
         HAVING count(*) FILTER (WHERE e.status = 'submitted') <> 1
             OR bool_or(e.status = 'submitted' AND e.occurred_at <> m.enqueued_at)
-            OR bool_or(e.occurred_at < m.enqueued_at)
+            OR bool_or(e.occurred_at < m.enqueued_at AND orch.status_rank(e.status) IS NOT NULL)
             OR count(*) FILTER (WHERE e.status = 'queued') > 1
             OR count(*) FILTER (WHERE e.status = 'delivered') > 1
             OR count(*) FILTER (WHERE e.status IN ('failed', 'expired')) > 1
@@ -223,7 +223,7 @@ WHERE m.callback_url IS NOT NULL AND e.status IN ('sent', 'delivered', 'failed',
 """
 
 SQL_DELIVERIES: Final[LiteralString] = """
-SELECT d.id, d.event_id, d.endpoint_id, d.url, d.state, d.message_id, d.type, count(a.attempt) AS tried,
+SELECT d.id, d.event_id, d.endpoint_id, d.url, d.state, d.message_id, d.type, d.created_at, count(a.attempt) AS tried,
        bool_or(a.status_code BETWEEN 200 AND 299) AS taken
 FROM webhooks.deliveries d LEFT JOIN webhooks.webhook_delivery_attempts a ON a.delivery_id = d.id
 GROUP BY d.id
@@ -231,7 +231,7 @@ GROUP BY d.id
 
 # A message as the client and the witness know it: by its recipient and text.
 SQL_MESSAGES: Final[LiteralString] = """
-SELECT m.message_id, m.account_id, m.to_msisdn, m.body, m.test, m.status, m.lane, m.route_id,
+SELECT m.message_id, m.account_id, m.to_msisdn, m.body, m.enqueued_at, m.test, m.status, m.lane, m.route_id,
        (SELECT count(*) FROM orch.submit_attempts a WHERE a.message_id = m.message_id
             AND a.state IN ('accepted', 'in_doubt', 'settled', 'claimed')) AS perhaps_taken,
        EXISTS (SELECT FROM orch.submit_attempts a WHERE a.message_id = m.message_id
@@ -244,5 +244,5 @@ SELECT m.status, count(*) AS messages FROM orch.sms_messages m GROUP BY m.status
 """
 
 SQL_DOUBTS: Final[LiteralString] = """
-SELECT count(*) FROM orch.submit_attempts WHERE state IN ('in_doubt', 'settled')
+SELECT count(*) FROM orch.submit_attempts WHERE state IN ('in_doubt', 'settled') AND claimed_at >= $1
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 from typing import Final
 
 import pytest
@@ -39,16 +40,30 @@ class Stack:
         assert pid is not None, f"{name} does not run"
         return pid
 
-    def signal(self, name: str, number: signal.Signals) -> int:
+    def signal(self, name: str, number: Signals) -> int:
         """Sends the signal (SIGKILL, SIGSTOP, SIGCONT, SIGTERM); the pid that got it."""
         pid = self.pid(name)
         os.kill(pid, number)
         return pid
 
-    async def kill(self, name: str, seconds: float = BACK_SECONDS) -> None:
-        """kill -9, and wait until the supervisor has another one ready."""
-        killed = self.signal(name, signal.SIGKILL)
+    async def kill(self, name: str, seconds: float = BACK_SECONDS, number: Signals = SIGKILL) -> None:
+        """kill -9 (or another signal that ends it), and wait until the supervisor has another one ready."""
+        killed = self.signal(name, number)
         await eventually(lambda: self._back(name, killed), seconds)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """The program and its children stand still inside the block: connections stay open, nobody answers."""
+        pid = self.pid(name)
+        tree = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        for each in tree:
+            os.kill(each, SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in tree:
+                with suppress(ProcessLookupError):
+                    os.kill(each, SIGCONT)
 
     async def stop(self, *names: str) -> None:
         """Takes programs away until `start`: a broker that is down for minutes."""
