@@ -21,7 +21,7 @@ from sema_main_api.messaging.accepting import (
     Result,
 )
 from sema_main_api.messaging.relay import Relay
-from sema_main_api.messaging.rules import Submission
+from sema_main_api.messaging.rules.crediting import Submission
 from sema_main_api.settings import Settings
 
 # The pool's twelve connections less those that the relay and the periodic work use.

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +11,7 @@ from tests.kit.fixtures import TestDatabase
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
+from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.envelope import WireMessage
 from sema_common.wire.webhook import Facts, Redeliver
 from sema_main_api.accounts.opening import Opened, put_owner
@@ -66,50 +66,46 @@ async def test_a_secret_is_sealed_at_rest_and_the_old_one_lives_a_day(
     assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://hooks.example.com",
-        "https://user:pw@hooks.example.com",
-        "https://hooks.example.com:22",
-        "https://localhost",
-        "https://127.1",
-        "https://0x7f000001",
-        "https://2130706433",
-        "https://0177.0.0.1",
-        "https://[::ffff:169.254.169.254]",
-        "https://169.254.169.254",
-        "nonsense",
-        "",
-    ],
+WALLED = (
+    "http://hooks.example.com",
+    "https://user:pw@hooks.example.com",
+    "https://hooks.example.com:22",
+    "https://localhost",
+    "https://127.1",
+    "https://0x7f000001",
+    "https://2130706433",
+    "https://0177.0.0.1",
+    "https://[::ffff:169.254.169.254]",
+    "https://169.254.169.254",
+    "nonsense",
+    "",
 )
-async def test_a_url_inside_somebodys_walls_is_refused(
-    client: httpx.AsyncClient, auth: Headers, url: str
-) -> None:
-    created = await client.post("/v1/webhooks", json=BODY | {"url": url}, headers=auth)
-    assert created.status_code == 422
-    assert created.json()["errors"][0]["field"] == "url"
+
+
+async def test_a_url_inside_somebodys_walls_is_refused(client: httpx.AsyncClient, auth: Headers) -> None:
     existing = await create(client, auth)
-    changed = await client.patch(f"/v1/webhooks/{existing['id']}", json={"url": url}, headers=auth)
-    assert changed.status_code == 422
+    for url in WALLED:
+        created = await client.post("/v1/webhooks", json=BODY | {"url": url}, headers=auth)
+        assert created.status_code == 422, url
+        assert created.json()["errors"][0]["field"] == "url"
+        changed = await client.patch(f"/v1/webhooks/{existing['id']}", json={"url": url}, headers=auth)
+        assert changed.status_code == 422, url
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"url": URL}, "events"),
-        ({"url": URL, "events": []}, "events"),
-        ({"url": URL, "events": ["message.read"]}, "events.0"),
-        ({"url": URL, "events": ["message.sent"], "secret": "mine"}, "secret"),
-        ({"url": "https://a.example/\u0000", "events": ["message.sent"]}, "url"),
-    ],
+MISSHAPEN: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"url": URL}, "events"),
+    ({"url": URL, "events": []}, "events"),
+    ({"url": URL, "events": ["message.read"]}, "events.0"),
+    ({"url": URL, "events": ["message.sent"], "secret": "mine"}, "secret"),
+    ({"url": "https://a.example/\u0000", "events": ["message.sent"]}, "url"),
 )
-async def test_a_body_of_another_shape_is_refused(
-    client: httpx.AsyncClient, auth: Headers, body: dict[str, Any], field: str
-) -> None:
-    response = await client.post("/v1/webhooks", json=body, headers=auth)
-    assert response.status_code == 422
-    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+async def test_a_body_of_another_shape_is_refused(client: httpx.AsyncClient, auth: Headers) -> None:
+    for body, field in MISSHAPEN:
+        response = await client.post("/v1/webhooks", json=body, headers=auth)
+        assert response.status_code == 422, body
+        assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 async def test_an_account_has_a_bounded_number_of_webhooks(client: httpx.AsyncClient, auth: Headers) -> None:
@@ -250,11 +246,14 @@ async def test_a_disabled_webhook_is_not_tested(client: httpx.AsyncClient, auth:
 
 
 async def test_without_a_broker_a_test_is_told_to_come_back(
-    serve: Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]], auth: Headers
+    client: httpx.AsyncClient, auth: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serve(amqp_url="amqp://127.0.0.1:1/") as client:
-        webhook = await create(client, auth)
-        response = await client.post(f"/v1/webhooks/{webhook['id']}/test", headers=auth)
+    async def publish(*_: Any, **__: Any) -> None:
+        raise BrokerUnavailable("away")
+
+    monkeypatch.setattr(Bus, "publish", publish)
+    webhook = await create(client, auth)
+    response = await client.post(f"/v1/webhooks/{webhook['id']}/test", headers=auth)
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert "retry-after" in response.headers
 

@@ -29,7 +29,7 @@ from sema_common.values.errors import (
 )
 from sema_main_api.messaging import metrics
 from sema_main_api.messaging.relay import Relay
-from sema_main_api.messaging.rules import Answer, Decided, Submission, decide
+from sema_main_api.messaging.rules.crediting import Answer, Decided, Submission, decide
 
 log = get_logger()
 

@@ -18,7 +18,7 @@ from sema_common.values.errors import StoreUnavailable
 from sema_common.values.networks import MnoTable
 from sema_content_checker import Rule, RuleSet
 from sema_main_api.messaging import store
-from sema_main_api.messaging.rules import Reference
+from sema_main_api.messaging.rules.admission import Reference
 
 log = get_logger()
 

@@ -17,7 +17,7 @@ from sema_common.values.errors import LockBusy, OutcomeUnknown, Refused, StoreUn
 from sema_main_api.messaging import accepting as accepting_module
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.endpoints.sending import accepted_object, batch_object
-from sema_main_api.messaging.rules import Answer, Key, Submission
+from sema_main_api.messaging.rules.crediting import Answer, Key, Submission
 
 
 class Held:

@@ -21,9 +21,10 @@ from sema_main_api.http.callers import Caller
 from sema_main_api.http.idempotency import key_of
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
-from sema_main_api.messaging import metrics, rules
+from sema_main_api.messaging import metrics
 from sema_main_api.messaging.endpoints.deps import Messaging
-from sema_main_api.messaging.rules import Answer, Key, Submission
+from sema_main_api.messaging.rules import admission
+from sema_main_api.messaging.rules.crediting import Answer, Key, Submission, replay
 from sema_main_api.messaging.schemas import BatchRequest, SendRequest
 
 YIELD_EVERY: Final = 50
@@ -76,7 +77,7 @@ async def send_batch(deps: Messaging, request: Request, caller: Caller) -> Respo
 async def estimate(deps: Messaging, request: Request, caller: Caller) -> Response:
     """POST /v1/messages/estimate: what it would cost and how it would be cut; charges nothing."""
     wanted = await bodies.read_body(request, SendRequest)
-    quoted = rules.quote(wanted, caller, deps.reference.current, now())
+    quoted = admission.quote(wanted, caller, deps.reference.current, now())
     return json_response(
         {
             "encoding": quoted.segments.encoding,
@@ -108,7 +109,7 @@ async def admit(deps: Messaging, wanted: SendRequest, caller: Caller, key: Key |
     if wanted.callback_url is not None:
         check_callback_url(wanted.callback_url, deps.allow_loopback)
     approved = await deps.reference.senders(caller.account_id, wanted.sender)
-    return rules.admit(
+    return admission.admit(
         wanted,
         caller,
         deps.reference.current,
@@ -136,7 +137,7 @@ async def answered_before(deps: Messaging, key: Key) -> Answer | None:
         kept = await idempotency.find_kept(tx, [key.hash], now())
     if key.hash not in kept:
         return None
-    answer = rules.replay(kept[key.hash], key)
+    answer = replay(kept[key.hash], key)
     if isinstance(answer, Refused):
         raise answer
     metrics.REPLAYED.inc()
@@ -148,7 +149,7 @@ def check_callback_url(url: str, allow_loopback: bool) -> None:
     try:
         check_public_url(url, allow_loopback=allow_loopback)
     except UnsafeUrl as exc:
-        raise rules.invalid(
+        raise admission.invalid(
             "callback_url", "invalid_url", f"This URL cannot be called: {exc.reason}"
         ) from None
 
