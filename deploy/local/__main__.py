@@ -25,6 +25,7 @@ def main() -> None:
             print(f"up; addresses and credentials are in {layout.env_file}")
         case "down":
             control.down(layout)
+            print("down")
         case "start":
             control.up(layout, arguments.names)
         case "stop":
