@@ -38,13 +38,15 @@ class Rematch:
             if not due:
                 return False
             submits = await find_submits(tx, [one.key for one in due])
-            matched = [one for one in due if one.key in submits]
+            # One that is past its time and still here has a submit without a message: archived long ago.
+            young = [one for one in due if at - one.received_at <= self._abandon_after]
+            matched = [one for one in young if one.key in submits]
             if matched:
                 reports = tuple(KeptReport(id=one.id, received_at=one.received_at) for one in matched)
                 name = event_id("rematch", *(one.id for one in matched))
                 await self._bus.publish("dlr.inbound", RematchDlrs(reports=reports), event_id=name)
             retry_at = [rules.retry_at(one.received_at, at) for one in due]
-            abandoned = [one.key not in submits and at - one.received_at > self._abandon_after for one in due]
+            abandoned = [at - one.received_at > self._abandon_after for one in due]
             await store.postpone(tx, due, retry_at, abandoned)
         if any(abandoned):
             log.warning("reports_abandoned", reports=sum(abandoned))
