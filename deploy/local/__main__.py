@@ -7,11 +7,12 @@ import asyncio
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from deploy.local import bootstrap, control
 from deploy.local.credentials import load
 from deploy.local.layout import DEFAULT_HOME, Layout
-from rich.console import Console
-from rich.table import Table
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 import asyncpg
+
 from deploy.local import services
 from deploy.local.credentials import DEMO_KEYS, load, write_env
 from deploy.local.layout import DATABASE, ROOT, Layout

@@ -25,13 +25,13 @@ from typing import Final
 
 import asyncpg
 import httpx
+from rich.markup import escape
+from rich.table import Table
+
 from deploy.local import bootstrap, control, demo_rooms
 from deploy.local.credentials import load, read_env
 from deploy.local.demo_customer import Story, console, milliseconds, number
 from deploy.local.layout import DEFAULT_HOME, Layout
-from rich.markup import escape
-from rich.table import Table
-
 from sema_common.platform import logs
 
 PARAGRAPH: Final = (

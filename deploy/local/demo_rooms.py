@@ -15,11 +15,11 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from deploy.local.layout import Layout
-from deploy.local.services import SERVICES
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local.layout import Layout
+from deploy.local.services import SERVICES
 from sema_common.platform.bus import Bus
 from sema_common.values.ids import event_id, new_id
 from sema_common.wire.contacts import ValidateContacts

@@ -3,6 +3,7 @@
 import argparse
 
 import uvicorn
+
 from deploy.sandbox.app import Sandbox
 from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID
 

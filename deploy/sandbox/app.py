@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID, Celcom
-from deploy.sandbox.control import Script, refused
-from deploy.sandbox.hooks import Hooks
-from deploy.sandbox.pusher import Pusher
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+
+from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID, Celcom
+from deploy.sandbox.control import Script, refused
+from deploy.sandbox.hooks import Hooks
+from deploy.sandbox.pusher import Pusher
 
 
 class Sandbox:

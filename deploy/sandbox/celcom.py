@@ -16,6 +16,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic_core import to_json
+from starlette.types import Receive, Scope, Send
+
 from deploy.sandbox.celcom_wire import (
     AIRTEL,
     DESCRIPTIONS,
@@ -36,9 +39,6 @@ from deploy.sandbox.clock import nairobi_time
 from deploy.sandbox.control import Script
 from deploy.sandbox.pusher import Pusher, Train
 from deploy.sandbox.witness import Witness
-from pydantic_core import to_json
-from starlette.types import Receive, Scope, Send
-
 from sema_aggregators.test_mode import NOT_SENT_ATTEMPTS, ORDINARY, Reaction, script_of
 
 DEFAULT_PARTNER_ID: Final = "1000"

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated, Any, Final
 
-from deploy.sandbox.clock import wire_time
-from deploy.sandbox.control import refused
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from deploy.sandbox.clock import wire_time
+from deploy.sandbox.control import refused
 
 MAX_BODY: Final = 1 << 20
 MAX_KEPT: Final = 10_000

@@ -10,10 +10,11 @@ from array import array
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from deploy.sandbox.clock import wire_time
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from deploy.sandbox.clock import wire_time
 
 MAX_PAGE: Final = 100_000
 """Entries in one answer; a reader goes on from the last `seq` until it gets none."""

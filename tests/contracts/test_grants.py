@@ -4,10 +4,10 @@ import re
 from collections import defaultdict
 
 import pytest
-from tests.contracts.grants import FUNCTIONS, GRANTS, ROLES
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.db import Database
+from tests.contracts.grants import FUNCTIONS, GRANTS, ROLES
+from tests.kit.fixtures import TestDatabase
 
 LETTERS = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+
 from deploy.local.bootstrap import MIGRATOR, OWNER
 from deploy.migrations import __main__ as migrations
 from tests.kit.fixtures import TestDatabase

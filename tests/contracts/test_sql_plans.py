@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+
 from tests.kit.fixtures import TestDatabase
 
 ROOT = Path(__file__).parents[2]

@@ -1,9 +1,8 @@
 """One table of ranks in two places: Python decides with one, SQL with the other."""
 
-from tests.kit.fixtures import TestDatabase
-
 from sema_common.messages.status import RANK
 from sema_common.platform.db import Database
+from tests.kit.fixtures import TestDatabase
 
 
 async def test_python_and_sql_rank_alike(database: TestDatabase) -> None:

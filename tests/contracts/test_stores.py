@@ -3,6 +3,7 @@
 import asyncpg
 import redis
 from aio_pika import connect
+
 from tests.kit.fixtures import TestDatabase
 
 

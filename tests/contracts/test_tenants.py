@@ -3,11 +3,11 @@
 from uuid import UUID
 
 import pytest
-from tests.contracts.grants import API, GRANTS
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.db import Database, Tx
 from sema_common.values.ids import new_id
+from tests.contracts.grants import API, GRANTS
+from tests.kit.fixtures import TestDatabase
 
 SQL_TABLES = """
 SELECT n.nspname || '.' || c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS walled

@@ -113,7 +113,7 @@ RULES: Final = (
         GROUP BY m.message_id, m.enqueued_at
         HAVING count(*) FILTER (WHERE e.status = 'submitted') <> 1
             OR bool_or(e.status = 'submitted' AND e.occurred_at <> m.enqueued_at)
-            OR bool_or(e.occurred_at < m.enqueued_at AND orch.status_rank(e.status) IS NOT NULL)
+            OR bool_or(e.occurred_at < m.enqueued_at)
             OR count(*) FILTER (WHERE e.status = 'queued') > 1
             OR count(*) FILTER (WHERE e.status = 'delivered') > 1
             OR count(*) FILTER (WHERE e.status IN ('failed', 'expired')) > 1

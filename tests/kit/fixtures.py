@@ -21,6 +21,7 @@ from typing import Final
 import asyncpg
 import pytest
 import redis
+
 from deploy.local.bootstrap import MIGRATOR, OWNER, create_roles
 from deploy.local.layout import BROKER_USER, ROOT
 from deploy.migrations.__main__ import migrate

@@ -13,16 +13,16 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 from typing import Final
 
 import pytest
+
 from deploy.local import control
 from deploy.local.credentials import load, read_env
 from deploy.local.layout import DEFAULT_HOME, Layout
 from deploy.local.programs import read_pid
-from tests.kit.client import eventually
-from tests.kit.stores import port_base, remove
-
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_main_api.accounts.opening import Opened, Opening, open_account
+from tests.kit.client import eventually
+from tests.kit.stores import port_base, remove
 
 # RabbitMQ needs longest to come back after a kill: some 7 s, three times that on a busy machine.
 BACK_SECONDS: Final = 30.0

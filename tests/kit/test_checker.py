@@ -9,12 +9,12 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+
+from sema_common.values.ids import event_id, id_time, new_id
 from tests.kit.checker import Evidence, Violation, check
 from tests.kit.checker_sql import RULES
 from tests.kit.client import Call
 from tests.kit.fixtures import TestDatabase
-
-from sema_common.values.ids import event_id, id_time, new_id
 
 pytestmark = pytest.mark.stores
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.billing import ledger
 from sema_common.platform.bus import Bus, Delivery
@@ -26,6 +25,7 @@ from sema_content_worker import handlers
 from sema_content_worker.app import QUEUE, open_room
 from sema_content_worker.handlers import Screener
 from sema_content_worker.settings import Settings
+from tests.kit.fixtures import TestDatabase
 
 ROLE = "content_worker_pipeline"
 CLEAN = "Dear {{name}}, your parcel is ready at our Nairobi shop."

@@ -9,8 +9,6 @@ from uuid import UUID
 
 import pytest
 from pydantic_core import to_json
-from tests.kit.fixtures import TestDatabase
-from tests.kit.seeds import accept, new_message, open_account, queue, submit
 
 from sema_common.billing import ledger
 from sema_common.messages.store.accepting import NewMessage
@@ -28,6 +26,8 @@ from sema_dlr_processor.app import open_room
 from sema_dlr_processor.handlers import ReportHandler
 from sema_dlr_processor.loops import Rematch
 from sema_dlr_processor.settings import Settings
+from tests.kit.fixtures import TestDatabase
+from tests.kit.seeds import accept, new_message, open_account, queue, submit
 
 ROLE = "dlr_processor_pipeline"
 

@@ -26,8 +26,8 @@ from sema_common.platform.secrets import SecretBox
 from sema_common.platform.settings import load
 from sema_common.values.errors import Refused, RetryLater
 from sema_common.values.money import quantize
+from sema_common.values.senders import is_sender_id
 from sema_main_api.accounts import opening
-from sema_main_api.accounts.rules import is_sender_id
 from sema_main_api.app import OPERATIONS, version
 from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
 from sema_main_api.http.openapi import document

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
@@ -20,6 +19,7 @@ from sema_common.platform.secrets import SecretBox
 from sema_main_api.accounts.opening import Opened, Opening, open_account
 from sema_main_api.app import open_edge
 from sema_main_api.settings import Settings
+from tests.kit.fixtures import TestDatabase
 
 SECRETS_KEY = SecretBox.new_key()
 JWT_KEY = base64.b64encode(

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
@@ -16,6 +15,7 @@ from sema_common.wire.envelope import WireMessage
 from sema_common.wire.webhook import Facts, Redeliver
 from sema_main_api.accounts.opening import Opened, put_owner
 from sema_main_api.auth.passwords import hash_password
+from tests.kit.fixtures import TestDatabase
 
 URL = "https://hooks.example.com/sms"
 BODY = {"url": URL, "events": ["message.delivered", "message.failed"]}

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database, Row
@@ -23,6 +22,7 @@ from sema_phone_validator import handlers, store
 from sema_phone_validator.app import QUEUE, open_room
 from sema_phone_validator.handlers import Validator
 from sema_phone_validator.settings import Settings
+from tests.kit.fixtures import TestDatabase
 
 ROLE = "phone_validator_pipeline"
 PHONES = ["0712345678", "+254712345679", "0733 123 456", "0712FLOWER", "071234567", "+2250707123456", ""]

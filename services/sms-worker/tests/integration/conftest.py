@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.billing import ledger
 from sema_common.billing.ledger import Charge
@@ -29,6 +28,7 @@ from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_common.wire.webhook import Fact, Facts
 from sema_sms_worker.app import open_room
 from sema_sms_worker.settings import Settings
+from tests.kit.fixtures import TestDatabase
 
 T = TypeVar("T")
 COST = Decimal("0.8000")

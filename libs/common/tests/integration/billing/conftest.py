@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.db import Database
+from tests.kit.fixtures import TestDatabase
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from tests.kit.seeds import accept, new_message, open_account
 
 from sema_common.billing import ledger
 from sema_common.billing.prices import load_prices
 from sema_common.platform.db import CheckViolation, Database, UniqueViolation
 from sema_common.values.clock import now
 from sema_common.values.ids import new_id
+from tests.kit.seeds import accept, new_message, open_account
 
 
 async def balance_of(db: Database, account_id: UUID) -> Decimal:

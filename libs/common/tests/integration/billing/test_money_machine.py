@@ -28,8 +28,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.kit.fixtures import TestDatabase
-from tests.kit.seeds import accept, new_message, open_account, submit
 
 from sema_common.billing import ledger
 from sema_common.messages.store import attempts, idempotency, reports
@@ -40,6 +38,8 @@ from sema_common.platform.db import CheckViolation, Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import StoreUnavailable
 from sema_common.values.ids import new_id
+from tests.kit.fixtures import TestDatabase
+from tests.kit.seeds import accept, new_message, open_account, submit
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Tx], Awaitable[T]]

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import pytest
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.platform.db import Database, Row
+from tests.kit.fixtures import TestDatabase
 
 History = Callable[[UUID], Awaitable[list[str]]]
 Stored = Callable[[UUID], Awaitable[Row]]

@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.kit.seeds import accept, new_message, open_account
 
 from sema_common.messages.store import accepting, idempotency
 from sema_common.messages.store.attempts import read_messages
@@ -14,6 +13,7 @@ from sema_common.messages.store.idempotency import KEPT_FOR, KeptResponse, key_h
 from sema_common.platform.db import Database, UniqueViolation
 from sema_common.values.clock import now
 from sema_common.values.ids import new_id
+from tests.kit.seeds import accept, new_message, open_account
 
 
 def kept_response(account_id: UUID, key: str = "order-7") -> KeptResponse:

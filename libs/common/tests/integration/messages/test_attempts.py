@@ -6,13 +6,13 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from tests.kit.seeds import AGGREGATOR, accept, claim_of, new_message, open_account, queue, sent_of
 
 from sema_common.messages.store import attempts
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.attempts import Ended, Unfinished
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
+from tests.kit.seeds import AGGREGATOR, accept, claim_of, new_message, open_account, queue, sent_of
 
 from .conftest import History, Stored
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.kit.seeds import accept, new_message, open_account, queue, submit
 
 from sema_common.messages.store import publishing
 from sema_common.platform.db import Database, InsufficientPrivilege
 from sema_common.values.clock import now
+from tests.kit.seeds import accept, new_message, open_account, queue, submit
 
 from .conftest import History, Stored
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from tests.kit.seeds import AGGREGATOR, accept, new_message, open_account, submit
 
 from sema_common.messages.store import reports
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.reports import Noted, Reported
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
+from tests.kit.seeds import AGGREGATOR, accept, new_message, open_account, submit
 
 from .conftest import History, Stored
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.kit.seeds import new_message
-
 from sema_common.messages.status import Status
 from sema_common.messages.view import message_object, status_fact
 from sema_common.values.ids import new_id
 from sema_common.wire.webhook import Facts
+from tests.kit.seeds import new_message
 
 AT = datetime(2026, 11, 20, 9, 30, 0, 123456, tzinfo=UTC)
 MEMBERS = [

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
-from sema_main_api.accounts.rules import is_sender_id
+from sema_common.values.senders import is_sender_id
 from sema_main_api.http.bodies import Body
 from sema_main_api.http.paging import PageQuery
 from sema_main_api.http.routing import SCOPES

@@ -9,12 +9,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from uuid import UUID
 
 from sema_common.billing import ledger
 from sema_common.messages.store import accepting as messages
 from sema_common.messages.store import idempotency
+from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
@@ -28,7 +29,6 @@ from sema_common.values.errors import (
     StoreUnavailable,
 )
 from sema_main_api.messaging import metrics
-from sema_main_api.messaging.relay import Relay
 from sema_main_api.messaging.rules.crediting import Answer, Decided, Submission, decide
 
 log = get_logger()
@@ -52,10 +52,16 @@ Result = Answer | Refused
 Deferred = asyncio.Future[Result]
 
 
+class Outlet(Protocol):
+    """Where committed messages go; the relay in production."""
+
+    def offer(self, messages: Sequence[NewMessage]) -> None: ...
+
+
 class Accepting:
     """The one door to a durable message. `async with`: leaving it writes what is queued."""
 
-    def __init__(self, db: Database, relay: Relay) -> None:
+    def __init__(self, db: Database, relay: Outlet) -> None:
         self._db = db
         self._relay = relay
         self._commits: GroupCommit[Submission, Result | Deferred] = GroupCommit(

@@ -7,8 +7,6 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
-from tests.kit.accounts import Account, Connection, books, message, open_account
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.idempotency import fingerprint, key_hash
@@ -18,6 +16,8 @@ from sema_main_api.messaging import accepting as accepting_module
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.endpoints.sending import accepted_object, batch_object
 from sema_main_api.messaging.rules.crediting import Answer, Key, Submission
+from tests.kit.accounts import Account, Connection, books, message, open_account
+from tests.kit.fixtures import TestDatabase
 
 
 class Held:

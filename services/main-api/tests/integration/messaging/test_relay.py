@@ -8,8 +8,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from tests.kit.accounts import Account, Connection, message, open_account
-from tests.kit.fixtures import TestDatabase
 
 from sema_common.messages.store import publishing
 from sema_common.messages.store.accepting import NewMessage, insert_messages
@@ -21,6 +19,8 @@ from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.sms import SmsJobs
 from sema_main_api.messaging import relay as relay_module
 from sema_main_api.messaging.relay import Relay
+from tests.kit.accounts import Account, Connection, message, open_account
+from tests.kit.fixtures import TestDatabase
 
 
 @pytest.fixture

@@ -106,7 +106,8 @@ class Noted:
 
 SQL_NOTE_REPORTS: Final[LiteralString] = """
 INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
-SELECT n.message_id, n.enqueued_at, n.tenant_id, n.event_key, n.status, n.at, 'dlr-processor', n.detail
+SELECT n.message_id, n.enqueued_at, n.tenant_id, n.event_key, n.status, GREATEST(n.at, n.enqueued_at),
+       'dlr-processor', n.detail
 FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::jsonb[])
     AS n(message_id, enqueued_at, tenant_id, event_key, status, at, detail)
 ON CONFLICT DO NOTHING
@@ -114,7 +115,7 @@ ON CONFLICT DO NOTHING
 
 
 async def note_reports(tx: Tx, noted: Sequence[Noted]) -> None:
-    """Write events that move nothing; repeating one is a no-op."""
+    """Write events that move nothing; repeating one is a no-op. None is dated before its message was accepted."""
     ordered = sorted(noted, key=lambda n: (n.message_id, n.event_key))
     await tx.execute(
         SQL_NOTE_REPORTS,

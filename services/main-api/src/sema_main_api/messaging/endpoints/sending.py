@@ -161,7 +161,7 @@ def call_key(request: Request, caller: Caller, raw: bytes) -> Key | None:
         return None
     return Key(
         idempotency.key_hash(caller.account_id, key),
-        idempotency.fingerprint(request.method, request.url.path, raw),
+        idempotency.fingerprint(request.method, request.scope["path"], raw),
     )
 
 

@@ -15,6 +15,7 @@ from sema_common.values.ids import id_time, new_id
 from sema_common.values.msisdn import AFRICAN_COUNTRIES, InvalidMsisdn, Msisdn, country_of, parse_msisdn
 from sema_common.values.networks import MnoTable
 from sema_common.values.segments import MAX_SEGMENTS, Segments, measure
+from sema_common.values.senders import is_sender_id
 from sema_content_checker import RuleSet, check
 from sema_main_api.messaging.schemas import SendRequest
 
@@ -140,16 +141,7 @@ def sender(text: str, approved: frozenset[str]) -> str:
     """The sender as it was approved (case counts: networks compare it so), or Refused."""
     if text in approved:
         return text
-    digits = text.removeprefix("+")
-    if digits.isascii() and digits.isdigit():
-        well_formed = 3 <= len(digits) <= 15
-    else:
-        well_formed = (
-            len(text) <= 11
-            and text == text.strip()
-            and all(c.isascii() and (c.isalnum() or c in " .-_&") for c in text)
-        )
-    if not well_formed:
+    if not is_sender_id(text):
         raise invalid(
             "from",
             "invalid_sender_id",

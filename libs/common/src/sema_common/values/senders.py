@@ -1,4 +1,4 @@
-"""What a sender ID may look like. Pure; limits are those of GSM 03.40 (11 characters) and of MNO short codes."""
+"""What a sender ID may look like; limits are those of GSM 03.40 (11 characters) and of MNOs' short codes."""
 
 import re
 from typing import Final
