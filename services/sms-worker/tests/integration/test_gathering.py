@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import cast
 
+import pytest
+
 from sema_common.messages.store.attempts import Claim, Ended, Sent
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
-from sema_common.values.errors import OutcomeUnknown
+from sema_common.values.errors import OutcomeUnknown, StoreUnavailable
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker.handlers.gathering import Ending, Gathering, Noted
 
@@ -18,24 +20,28 @@ LEASE = timedelta(seconds=60)
 
 
 class Unlucky:
-    """A database that commits and does not say so, so many times."""
+    """A database that commits (or does not) and does not say so, so many times."""
 
-    def __init__(self, db: Database, times: int) -> None:
+    def __init__(self, db: Database, times: int, commits: bool) -> None:
         self._db = db
         self.times = times
+        self._commits = commits
 
     @asynccontextmanager
     async def transaction(self, timeout: float = 5.0) -> AsyncIterator[Tx]:
         async with self._db.transaction(timeout) as tx:
             yield tx
+            if self.times and not self._commits:
+                self.times -= 1
+                raise OutcomeUnknown("the connection was lost before COMMIT did anything")
         if self.times:
             self.times -= 1
             raise OutcomeUnknown("the answer to COMMIT was lost")
 
 
 @asynccontextmanager
-async def gathering(world: World, unlucky: int = 0) -> AsyncIterator[Gathering]:
-    db = cast(Database, Unlucky(world.pipeline, unlucky))
+async def gathering(world: World, unlucky: int = 0, commits: bool = True) -> AsyncIterator[Gathering]:
+    db = cast(Database, Unlucky(world.pipeline, unlucky, commits))
     async with Gathering.open(db, world.bus, LEASE) as opened:
         yield opened
 
@@ -55,6 +61,17 @@ async def test_a_claim_whose_commit_went_unanswered_is_still_ours(world: World) 
     async with gathering(world, unlucky=1) as gathered:
         assert await gathered.claim([claim_of(job), claim_of(other)]) == {(job.message_id, 1)}
         assert await gathered.claim([claim_of(job)]) == set()
+
+
+async def test_a_claim_whose_commit_never_happened_is_tried_again_and_not_taken_for_somebody_elses(
+    world: World,
+) -> None:
+    [job, other] = await world.accept(2)
+    await world.claimed_by_a_dead_worker(other, seconds_ago=1)
+    async with gathering(world, unlucky=1, commits=False) as gathered:
+        with pytest.raises(StoreUnavailable):
+            await gathered.claim([claim_of(job), claim_of(other)])
+        assert await gathered.claim([claim_of(job), claim_of(other)]) == {(job.message_id, 1)}
 
 
 async def test_two_bulks_that_ask_for_one_attempt_do_not_both_get_it(world: World) -> None:

@@ -23,7 +23,7 @@ from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
-from sema_common.values.errors import OutcomeUnknown, RetryLater
+from sema_common.values.errors import OutcomeUnknown, RetryLater, StoreUnavailable
 from sema_common.values.ids import event_id
 from sema_common.wire.webhook import MAX_FACTS, Fact, Facts
 from sema_sms_worker import metrics
@@ -112,6 +112,9 @@ class Gathering:
         except OutcomeUnknown:
             # The end of the lease, to the microsecond, tells our claims from anybody else's.
             stored = await self._look([claim.message_id for claim in claims])
+            if any((claim.message_id, claim.attempt) not in stored for claim in claims):
+                # It did not happen. To say "claimed before" would drop jobs that nobody has.
+                raise StoreUnavailable("the claims were not committed") from None
             won = {
                 key for key, found in stored.items() if found.state == "claimed" and found.due_at == due_at
             }
