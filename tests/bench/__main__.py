@@ -12,11 +12,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from sema_common.platform import logs
 from tests.bench import accept, journey, reports, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
-
-from sema_common.platform import logs
 
 SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "accept": accept.singles,

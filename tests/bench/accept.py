@@ -9,13 +9,12 @@ from functools import partial
 from typing import Final
 from uuid import uuid4
 
+from sema_common.platform.db import Database
 from tests.bench import wrk
 from tests.bench.figures import Figure
 from tests.bench.open_loop import OpenLoop, post
 from tests.bench.stack import Account, BenchStack, Cost
 from tests.kit import seeds
-
-from sema_common.platform.db import Database
 
 CONNECTIONS: Final = 64
 WARM_UP: Final = 3

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 from uuid import UUID
 
-from tests.bench.stack import BenchStack
-from tests.kit import seeds
-
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_main_api.messaging import relay
+from tests.bench.stack import BenchStack
+from tests.kit import seeds
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
+
 from deploy.local.services import SERVICES
 from tests.bench.figures import Figure
 from tests.bench.open_loop import Answers, OpenLoop, percentile, post

@@ -11,16 +11,15 @@ from uuid import UUID, uuid4
 
 from deploy.sandbox.celcom_wire import render
 from deploy.sandbox.clock import nairobi_time
-from tests.bench import backlog, wrk
-from tests.bench.figures import Figure
-from tests.bench.stack import BenchStack, Cost
-
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.reports import Reported, apply_reports
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_common.wire.dlr import RawDlr, RawDlrs
+from tests.bench import backlog, wrk
+from tests.bench.figures import Figure
+from tests.bench.stack import BenchStack, Cost
 
 CONNECTIONS: Final = 64
 WARM_UP: Final = 2

@@ -18,14 +18,14 @@ from typing import Any, Final
 
 import aio_pika
 import asyncpg
+
 from deploy.local import bootstrap, control, services
 from deploy.local.credentials import load
 from deploy.local.layout import DEFAULT_HOME, ROOT, Layout
 from deploy.local.programs import read_pid
-from tests.kit.stores import remove
-
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
+from tests.kit.stores import remove
 
 HOME: Final = DEFAULT_HOME / "bench"
 DEFAULT_PORT_BASE: Final = 27000

@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from tests.bench import backlog
-from tests.bench.figures import Figure
-from tests.bench.stack import BenchStack, Cost
-
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.wire.sms import SmsJobs
+from tests.bench import backlog
+from tests.bench.figures import Figure
+from tests.bench.stack import BenchStack, Cost
 
 MESSAGES: Final = 40_000
 BASELINE_MESSAGES: Final = 20_000

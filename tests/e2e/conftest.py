@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+
 from tests.kit.client import Client, Sandbox, eventually, verify
 from tests.kit.stack import Stack
 

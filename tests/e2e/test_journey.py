@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+
 from tests.e2e.conftest import Shop
 from tests.kit.client import eventually
 

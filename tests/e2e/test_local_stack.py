@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from deploy.local import control
 from deploy.local.programs import left_behind
 from deploy.local.services import SERVICES

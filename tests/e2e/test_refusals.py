@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+
 from tests.e2e.conftest import Shop
 from tests.kit.client import Client, eventually
 from tests.kit.stack import Stack

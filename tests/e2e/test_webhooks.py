@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.e2e.conftest import Hook, Shop
 from tests.kit.client import Client, eventually, verify
 from tests.kit.stack import Stack

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
+
 from tests.kit.checker import Report, check_quiet
 from tests.kit.client import Client, Sandbox, eventually
 from tests.kit.client_load import Load

@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+
 from deploy.local.services import SERVICES
 from tests.faults.conftest import IN_HAND, Scene
 from tests.kit.client import eventually

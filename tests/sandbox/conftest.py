@@ -9,8 +9,9 @@ from typing import Literal
 import httpx
 import pytest
 import uvicorn
-from deploy.sandbox.app import Sandbox
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deploy.sandbox.app import Sandbox
 
 DEADLINE = 10.0
 

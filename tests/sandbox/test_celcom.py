@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from deploy.sandbox.app import Sandbox
 from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID
-from tests.sandbox.conftest import Receiver, Stand, eventually, serving
-
 from sema_aggregators import (
     Celcom,
     Credentials,
@@ -24,6 +23,7 @@ from sema_aggregators import (
     Submit,
     SubmitOutcome,
 )
+from tests.sandbox.conftest import Receiver, Stand, eventually, serving
 
 CELCOM = Celcom()
 CREDENTIALS = Credentials(DEFAULT_PARTNER_ID, DEFAULT_API_KEY)

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from deploy.sandbox.app import Sandbox
-from deploy.sandbox.control import Script
-from deploy.sandbox.witness import Witness
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from deploy.sandbox.app import Sandbox
+from deploy.sandbox.control import Script
+from deploy.sandbox.witness import Witness
 from tests.sandbox.conftest import Stand
 
 DEFAULTS: dict[str, Any] = {

@@ -20,12 +20,14 @@ from sema_main_api.http import public
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.limits import Limits
 from sema_main_api.http.middleware import Edge
+from sema_main_api.http.openapi import Webhooks
 from sema_main_api.http.routing import Operation, bind
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.reference import REFRESH_SECONDS, ReferenceData
 from sema_main_api.messaging.relay import Relay
+from sema_main_api.messaging.schemas import MessageEvent
 from sema_main_api.settings import Settings
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
@@ -43,6 +45,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
     *deliveries.OPERATIONS,
+)
+
+# What customers' endpoints get today, for the documentation; who subscribes names them in `webhooks.schemas.Event`.
+WEBHOOKS: Final[Webhooks] = dict.fromkeys(
+    ("message.sent", "message.delivered", "message.failed", "message.expired"), MessageEvent
 )
 
 
@@ -85,7 +92,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
     auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
     routes = [
-        *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version())),
+        *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version(), WEBHOOKS)),
         *bind(auth.OPERATIONS, auth_deps),
         *bind(billing.OPERATIONS, billing.Deps(tenant)),
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),

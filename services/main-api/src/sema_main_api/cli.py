@@ -1,11 +1,13 @@
-"""The operators' command line: opens accounts, makes staff and owners, writes the OpenAPI document.
+"""The operators' command line: opens accounts, makes staff and owners, writes the OpenAPI document and
+who may call what.
 
     python -m sema_main_api.cli account create --name Acme --credit 1000 --tier growth
     python -m sema_main_api.cli staff create --email ops@example.com --password -
     python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
-    python -m sema_main_api.cli openapi write openapi.json
+    python -m sema_main_api.cli openapi write docs/openapi.json
+    python -m sema_main_api.cli roles write docs/roles.md
 
-It runs with main-api's own settings, and every change is in the audit log. Secrets are printed once, on stdout,
+What changes something runs with main-api's own settings and is in the audit log; `write` needs none. Secrets are printed once, on stdout,
 as NAME=value lines (or with --json as one object). `--password -` reads the password from stdin.
 """
 
@@ -28,8 +30,9 @@ from sema_common.values.errors import Refused, RetryLater
 from sema_common.values.money import quantize
 from sema_common.values.senders import is_sender_id
 from sema_main_api.accounts import opening
-from sema_main_api.app import OPERATIONS, version
+from sema_main_api.app import OPERATIONS, WEBHOOKS, version
 from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
+from sema_main_api.http import roles
 from sema_main_api.http.openapi import document
 from sema_main_api.settings import Settings
 
@@ -70,9 +73,14 @@ async def create_owner(args: argparse.Namespace, _: Settings, db: Database) -> R
     return {"SEMA_USER_ID": str(user_id)}
 
 
-def write_openapi(path: Path) -> None:
+def openapi_text() -> str:
     """The document that /openapi.json serves, one key a line, so that a change can be read in a diff."""
-    path.write_text(json.dumps(document(OPERATIONS, version()), indent=2, ensure_ascii=False) + "\n")
+    return json.dumps(document(OPERATIONS, version(), WEBHOOKS), indent=2, ensure_ascii=False) + "\n"
+
+
+def roles_text() -> str:
+    """Who may call what, as Markdown."""
+    return roles.page(OPERATIONS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,9 +110,8 @@ def parser() -> argparse.ArgumentParser:
             "--password", required=True, help=f"at least {MIN_PASSWORD} characters; - reads stdin"
         )
 
-    openapi = things.add_parser("openapi", help="the OpenAPI document").add_subparsers(required=True)
-    write = openapi.add_parser("write", help="write it to a file")
-    write.add_argument("path", type=Path)
+    _write(things, "openapi", "the OpenAPI document", openapi_text)
+    _write(things, "roles", "the table of who may call what", roles_text)
     return root
 
 
@@ -119,6 +126,18 @@ def _create(
     create.add_argument("--json", action="store_true", help="print one JSON object")
     create.set_defaults(command=command)
     return create
+
+
+def _write(
+    things: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    thing: str,
+    what: str,
+    text: Callable[[], str],
+) -> None:
+    verbs = things.add_parser(thing, help=what).add_subparsers(required=True, metavar="write")
+    write = verbs.add_parser("write", help=f"write {what} to a file")
+    write.add_argument("path", type=Path)
+    write.set_defaults(text=text)
 
 
 def _name(text: str) -> str:
@@ -175,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit status."""
     args = parser().parse_args(argv)
     if "path" in args:
-        write_openapi(args.path)
+        args.path.write_text(args.text())
         return 0
     settings = load(Settings)
     logs.setup("main-api-cli", "error", fd=2)

@@ -55,12 +55,13 @@ class _Stdout:
 
     def msg(self, line: bytes) -> None:
         self._lines.append(line)
-        if len(self._lines) > 1:
-            return  # the first line of this turn has asked for the write
         try:
-            asyncio.get_running_loop().call_soon(self.flush)
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             self.flush()
+            return
+        if len(self._lines) == 1:  # the first line of this turn asks for the write
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         lines, self._lines = self._lines, []
@@ -138,7 +139,7 @@ def redact(_: Any, __: str, event: EventDict) -> EventDict:
         elif isinstance(value, str):
             if len(value) >= SHORTEST_NUMBER and not key.endswith("_id") and key != "at":
                 event[key] = mask(value)
-        elif isinstance(value, Mapping | list | tuple):
+        elif isinstance(value, (dict, list, tuple)):  # an abstract Mapping would be asked about every number
             event[key] = _redacted(value)
     return event
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, out of the operations themselves: what the router obeys is what the reader sees."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -48,16 +48,31 @@ _IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
+_WEBHOOK_HEADERS: Final = {
+    "webhook-id": "The same for every attempt of one delivery: take it once.",
+    "webhook-timestamp": "Seconds since 1970 of this attempt; refuse what is older than five minutes.",
+    "webhook-signature": "`v1,<base64>`, several by spaces while a secret is rotated: HMAC-SHA256 of "
+    "`<id>.<timestamp>.<body>` (Standard Webhooks).",
+}
+
 COMMON_PROBLEMS: Final[dict[int, str]] = {
     500: "`internal_error`: our mistake",
     503: "`overloaded`, `unavailable`: try again; `outcome_unknown`: ask again with the same Idempotency-Key",
 }
 
 
-def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
+Webhooks = Mapping[str, type[BaseModel]]
+"""The body of each event that customers' endpoints get, by the event's name."""
+
+NO_WEBHOOKS: Final[Webhooks] = {}
+
+
+def document(
+    operations: Iterable[Operation], version: str, webhooks: Webhooks = NO_WEBHOOKS
+) -> dict[str, Any]:
     """The whole document. Its models must have names of their own: a schema is called what its class is called."""
     listed = [operation for operation in operations if operation.listed]
-    schemas, definitions = _schemas(listed)
+    schemas, definitions = _schemas(listed, webhooks)
     paths: dict[str, Any] = {}
     for operation in listed:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
@@ -72,6 +87,7 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in listed)],
         "security": [{"bearer": []}],
         "paths": paths,
+        "webhooks": {name: {"post": _webhook(name, model, schemas)} for name, model in webhooks.items()},
         "components": {
             "securitySchemes": {
                 "bearer": {
@@ -88,7 +104,7 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
 _Schemas = dict[tuple[Any, JsonSchemaMode], dict[str, Any]]
 
 
-def _schemas(operations: Sequence[Operation]) -> tuple[_Schemas, dict[str, Any]]:
+def _schemas(operations: Sequence[Operation], webhooks: Webhooks) -> tuple[_Schemas, dict[str, Any]]:
     """The schema of every model that is taken or answered, and the definitions that they refer to."""
     models: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
     for operation in operations:
@@ -99,6 +115,8 @@ def _schemas(operations: Sequence[Operation]) -> tuple[_Schemas, dict[str, Any]]
         for answer in operation.answers.values():
             if answer is not None:
                 models[answer, "serialization"] = None
+    for event in webhooks.values():
+        models[event, "serialization"] = None
     found, definitions = models_json_schema(list(models), ref_template=REF)
     return {key: dict(schema) for key, schema in found.items()}, definitions.get("$defs", {})
 
@@ -118,6 +136,35 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.public:
         described["security"] = []
     return described
+
+
+def _webhook(name: str, model: type[BaseModel], schemas: _Schemas) -> dict[str, Any]:
+    return {
+        "operationId": name.replace(".", "_"),
+        "summary": f"`{name}`, as an endpoint that subscribed to it gets it",
+        "security": [],
+        "parameters": [
+            {
+                "name": header,
+                "in": "header",
+                "required": True,
+                "description": what,
+                "schema": {"type": "string"},
+            }
+            for header, what in _WEBHOOK_HEADERS.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schemas[model, "serialization"]}},
+        },
+        "responses": {
+            "2XX": {"description": "Taken, within 10 seconds."},
+            "410": {"description": "Send nothing more: the endpoint is disabled at once."},
+            "default": {
+                "description": "Tried again, six times in all over 24 hours. Redirects are not followed."
+            },
+        },
+    }
 
 
 def _operation_id(operation: Operation) -> str:

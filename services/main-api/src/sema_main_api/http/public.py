@@ -19,12 +19,13 @@ class Deps:
     report: Callable[[], tuple[str, dict[str, str]]]
     operations: Sequence[Operation]
     version: str
+    webhooks: openapi.Webhooks
     _document: dict[str, Any] = field(default_factory=dict)
     _page: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
-        self._document = self._document or openapi.document(self.operations, self.version)
+        self._document = self._document or openapi.document(self.operations, self.version, self.webhooks)
         return self._document
 
     @property

@@ -144,6 +144,14 @@ class EventList(Answer):
     data: list[Event]
 
 
+class MessageEvent(Answer):
+    """What a webhook brings: `data` is the message as it stood when that happened."""
+
+    type: Literal["message.sent", "message.delivered", "message.failed", "message.expired"]
+    timestamp: AwareDatetime
+    data: Message
+
+
 class MessageList(ListAnswer):
     """Newest first."""
 

@@ -173,7 +173,7 @@ class Broken(Database):
     happens: Iterator[bool]
 
     @asynccontextmanager
-    async def transaction(self, timeout: float = 5.0) -> AsyncIterator[Tx]:  # type: ignore[override]
+    async def transaction(self, timeout: float = 5.0) -> AsyncIterator[Tx]:
         happens = next(self.happens, None)
         if happens is None:
             async with super().transaction(timeout) as tx:
