@@ -36,7 +36,10 @@ class Settings(ServiceSettings):
         "are new, slow or failing.",
     )
     max_in_flight_per_target: int = Field(
-        default=8, ge=1, le=256, description="Requests open at once to one endpoint in good health."
+        default=32,
+        ge=1,
+        le=256,
+        description="Requests open at once to one endpoint in good health; at 25 ms each 32 make 1,280 a second.",
     )
     max_waiting: int = Field(
         default=4000,
