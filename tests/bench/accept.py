@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 from uuid import uuid4
@@ -22,6 +22,8 @@ SECONDS: Final = 10
 BASELINE_SECONDS: Final = 6
 DRAIN_SECONDS: Final = 60.0
 ACCOUNTS: Final = 8
+TURNS: Final = 4
+TURN_SECONDS: Final = 3
 
 BATCH: Final = 500
 BATCH_CONNECTIONS: Final = 4
@@ -38,21 +40,18 @@ async def singles(stack: BenchStack) -> AsyncIterator[Figure]:
 
     Eight, because one balance row serialises single transactions: the baseline shall not lose by that alone.
     """
-    async with stack.rooms("main-api"):
+    async with stack.rooms("main-api"), stack.beside("main-api", "tests.bench.one_by_one") as alone:
         accounts = [await stack.account(f"Bench {n}") for n in range(ACCOUNTS)]
-        bare = await wrk.run(f"{_api(stack)}/healthz", "get", connections=CONNECTIONS, seconds=WARM_UP)
-        await _singles(stack, accounts, WARM_UP)
+        api = _api(stack)
+        bare = await wrk.run(f"{api}/healthz", "get", connections=CONNECTIONS, seconds=WARM_UP)
+        for url in (api, alone):
+            await _singles(url, accounts, WARM_UP)
         spent = Cost(stack)
-        one = await _singles(stack, accounts[:1], SECONDS)
+        one = await _singles(api, accounts[:1], SECONDS)
         cost = spent.each(one.requests)
         backlog, drained = await _drain(stack)
-        eight = await _singles(stack, accounts, BASELINE_SECONDS)
-        await _drain(stack)
-    await stack.purge("sms.normal")
-    async with stack.instead_of("main-api", "tests.bench.one_by_one"):
-        await _singles(stack, accounts, WARM_UP)
-        alone_eight = await _singles(stack, accounts, BASELINE_SECONDS)
-        alone_one = await _singles(stack, accounts[:1], BASELINE_SECONDS)
+        alone_one = await _singles(alone, accounts[:1], BASELINE_SECONDS)
+        eight, alone_eight = await _in_turn((api, alone), accounts)
         await _drain(stack)
     await stack.purge("sms.normal")
     one_by_one = "a transaction each"
@@ -139,10 +138,17 @@ async def _bare_rows(db: Database) -> float:
     return rows / (time.perf_counter() - started)
 
 
-async def _singles(stack: BenchStack, accounts: list[Account], seconds: float) -> wrk.Load:
+async def _singles(url: str, accounts: list[Account], seconds: float) -> wrk.Load:
     keys = [account.key for account in accounts]
-    url = f"{_api(stack)}/v1/messages"
-    return await wrk.run(url, "accept", _word(), *keys, connections=CONNECTIONS, seconds=seconds)
+    return await wrk.run(
+        f"{url}/v1/messages", "accept", _word(), *keys, connections=CONNECTIONS, seconds=seconds
+    )
+
+
+async def _in_turn(urls: Sequence[str], accounts: list[Account]) -> list[wrk.Load]:
+    """One total for each address; taking turns, so that what disturbs the machine disturbs all alike."""
+    turns = [[await _singles(url, accounts, TURN_SECONDS) for url in urls] for _ in range(TURNS)]
+    return [wrk.together(loads) for loads in zip(*turns, strict=True)]
 
 
 async def _drain(stack: BenchStack) -> tuple[int, float]:

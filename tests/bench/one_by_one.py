@@ -47,5 +47,5 @@ class OneByOne(Accepting):
 
 
 if __name__ == "__main__":
-    app.Accepting = OneByOne  # type: ignore[attr-defined]
+    vars(app)["Accepting"] = OneByOne
     run("main-api", Settings, app.open_room)

@@ -36,6 +36,8 @@ ENVIRONMENT: Final = {"LOG_LEVEL": "info", "TRACE_SAMPLE_RATIO": "0.05"}
 CREDIT: Final = "100000000"
 READY_SECONDS: Final = 20.0
 PROGRAMS: Final = (*STORES, "sandbox", *services.SERVICES)
+# Beyond the ports that the local stack names.
+BESIDE_OFFSET: Final = 50
 LEAST_SHOWN: Final = 5.0
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -73,14 +75,15 @@ class BenchStack:
             await asyncio.to_thread(control.stop, self.layout, names)
 
     @asynccontextmanager
-    async def instead_of(self, name: str, module: str) -> AsyncIterator[None]:
-        """Runs a module of ours with a service's environment and ports."""
-        with (
-            self.layout.log_file(module.rpartition(".")[2]).open("ab") as log,
-            _process(module, services.environment(self.layout, self.secrets, name), log),
-        ):
-            await self._answers(f"{self.layout.http(f'{name}-ops')}/readyz")
-            yield
+    async def beside(self, name: str, module: str) -> AsyncIterator[str]:
+        """Runs a module of ours with a service's environment on ports of its own; its address."""
+        port = self.layout.port_base + BESIDE_OFFSET
+        own = {"HTTP_PORT": str(port), "OPS_PORT": str(port + 1)}
+        env = services.environment(self.layout, self.secrets, name) | own
+        log = self.layout.log_file(module.rpartition(".")[2])
+        with log.open("ab") as file, _process(module, env, file):
+            await self._answers(f"http://127.0.0.1:{port + 1}/readyz")
+            yield f"http://127.0.0.1:{port}"
 
     async def _answers(self, url: str) -> None:
         deadline = time.monotonic() + READY_SECONDS

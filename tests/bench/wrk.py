@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 LUA: Final = Path(__file__).parent / "lua"
@@ -32,6 +34,18 @@ class Load:
     def latencies(self) -> str:
         errors = f", {self.refused} refused, {self.broken} broken" if self.refused or self.broken else ""
         return f"p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms{errors}"
+
+
+def together(loads: Sequence[Load]) -> Load:
+    """Several runs as one; of the percentiles their mean."""
+    return Load(
+        sum(load.requests for load in loads),
+        sum(load.seconds for load in loads),
+        mean(load.p50 for load in loads),
+        mean(load.p99 for load in loads),
+        sum(load.refused for load in loads),
+        sum(load.broken for load in loads),
+    )
 
 
 async def run(url: str, script: str, *arguments: str, connections: int, seconds: float) -> Load:
