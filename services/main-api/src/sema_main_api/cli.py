@@ -7,8 +7,9 @@ who may call what.
     python -m sema_main_api.cli openapi write docs/openapi.json
     python -m sema_main_api.cli roles write docs/roles.md
 
-What changes something runs with main-api's own settings and is in the audit log; `write` needs none. Secrets are printed once, on stdout,
-as NAME=value lines (or with --json as one object). `--password -` reads the password from stdin.
+What changes something runs with main-api's own settings and is in the audit log; `write` needs no settings.
+Secrets are printed once, on stdout, as NAME=value lines (or with --json as one object). `--password -` reads the
+password from stdin.
 """
 
 import argparse

@@ -59,7 +59,7 @@ OPERATIONS = (
 
 def edge() -> Edge:
     nobody = cast(Authenticator, None)
-    health = public.Deps(lambda: ("ready", {}), OPERATIONS, "1.2.3")
+    health = public.Deps(lambda: ("ready", {}), OPERATIONS, "1.2.3", {})
     routes = [*bind(OPERATIONS, None), *bind(public.OPERATIONS, health)]
     return Edge(routes, nobody, ["https://app.example.com"])
 
