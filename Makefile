@@ -72,6 +72,10 @@ stores: .venv/.ok ## Keep one set of test stores running, so that single tests s
 stores-down: .venv/.ok
 	@$(STACK) down --home .local/test
 
+.PHONY: openapi
+openapi: .venv/.ok ## Write again what is generated: the OpenAPI document, roles, settings, the dashboard
+	@$(PYTHON) -m deploy.documents
+
 ## ---- release --------------------------------------------------------------------------------------------------
 
 .PHONY: image
