@@ -33,6 +33,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.billing.ledger:SQL_ENTRIES": (API, PIPELINE),
     "sema_common.billing.prices": (API, PIPELINE),
     "sema_common.messages.store.accepting": (PIPELINE,),
+    "sema_common.messages.store.projection": (PIPELINE,),
     "sema_common.messages.store.publishing": (PIPELINE,),
     "sema_common.messages.store.idempotency": (PIPELINE,),
     "sema_common.messages.store.attempts": (SMS,),
@@ -70,6 +71,7 @@ BIG = ("orch", "billing", "dlr", "webhooks")
 """Schemas whose tables grow with the traffic."""
 
 SCANS = {
+    "sema_common.messages.store.projection:SQL_COMPARE": "an operator's audit of a span of time",
     "sema_common.billing.ledger:SQL_DRIFT": "the audit of the whole book",
     "sema_common.billing.prices:SQL_PRICES": "the price list is read in whole, and small",
     "sema_common.messages.store.publishing:SQL_FIND_UNPUBLISHED": "by the partial index of what is submitted",

@@ -1,16 +1,14 @@
 """Accounts with credit, messages that they may send, and a look into their books."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 
 from sema_common.messages.store.accepting import NewMessage
-from sema_common.values.ids import id_time, new_id
 from sema_common.wire.sms import Lane
+from tests.kit import seeds
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -37,55 +35,15 @@ class Account:
 
 
 async def open_account(owner: Connection, credit: str) -> Account:
-    account = Account(new_id())
-    await owner.execute(
-        "INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency, webhook_secret)"
-        " VALUES ($1, $1, $1, 'test', 'direct', 'starter', 'KES', 'x')",
-        account.account_id,
-    )
-    await owner.execute(
-        "INSERT INTO billing.credits (account_id, tenant_id, currency, balance) VALUES ($1, $1, 'KES', $2)",
-        account.account_id,
-        Decimal(credit),
-    )
-    await owner.execute(
-        "INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account,"
-        " balance_after) VALUES ($1, $1, 'opening', $1, $2, 'adjustments', $2)",
-        account.account_id,
-        Decimal(credit),
-    )
-    return account
+    """A new account with so much credit."""
+    return Account(await seeds.open_account(owner, balance=credit))  # type: ignore[arg-type]
 
 
 def message(
     account: Account, cost: str = "1.0000", hash_: str | None = None, lane: Lane = "normal"
 ) -> NewMessage:
-    message_id = new_id()
-    at = id_time(message_id)
-    return NewMessage(
-        message_id=message_id,
-        enqueued_at=at,
-        tenant_id=account.tenant_id,
-        account_id=account.account_id,
-        billing_account_id=account.billing_account_id,
-        to="+254712345678",
-        sender="SEMALINK",
-        body="Habari",
-        kind="SMS",
-        lane=lane,
-        test=False,
-        encoding="GSM-7",
-        segments=1,
-        cost=Decimal(cost),
-        currency="KES",
-        country="KE",
-        mno="Safaricom",
-        idempotency_hash=hash_,
-        metadata={"order": "1"},
-        callback_url=None,
-        traceparent=None,
-        valid_until=at + timedelta(days=1),
-    )
+    """A message of the account, priced at `cost`."""
+    return seeds.new_message(account.account_id, cost, idempotency_hash=hash_, lane=lane)
 
 
 async def books(owner: Connection, account: Account) -> dict[str, Any]:

@@ -14,14 +14,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-QUEUES: Final = (
-    "sms.priority",
-    "sms.normal",
-    "sms.content",
-    "dlr.inbound",
-    "contacts.validate",
-    "webhooks.outbound",
-)
+from sema_common.wire.queues import QUEUES as QUEUES
+
 DEAD_LETTER_EXCHANGE: Final = "sema.dlx"
 
 DELIVERY_LIMIT: Final = 5
@@ -40,7 +34,7 @@ class QueueSpec:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def DEAD(queue: str) -> str:
+def dead_letter_queue(queue: str) -> str:
     """The dead-letter queue of a work queue."""
     return f"dlq.{queue}"
 
@@ -50,7 +44,9 @@ def queue_specs() -> tuple[QueueSpec, ...]:
 
     A dead-letter queue has no length and no delivery limit: both would drop or return messages.
     """
-    dead = tuple(QueueSpec(DEAD(q), {"x-queue-type": "quorum", "x-delivery-limit": -1}) for q in QUEUES)
+    dead = tuple(
+        QueueSpec(dead_letter_queue(q), {"x-queue-type": "quorum", "x-delivery-limit": -1}) for q in QUEUES
+    )
     work = tuple(
         QueueSpec(
             q,
@@ -58,7 +54,7 @@ def queue_specs() -> tuple[QueueSpec, ...]:
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
-                "x-dead-letter-routing-key": DEAD(q),
+                "x-dead-letter-routing-key": dead_letter_queue(q),
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
                 "x-max-length": MAX_LENGTH,
@@ -98,9 +94,9 @@ def definitions(vhost: str = "/") -> dict[str, Any]:
             {
                 "source": DEAD_LETTER_EXCHANGE,
                 "vhost": vhost,
-                "destination": DEAD(queue),
+                "destination": dead_letter_queue(queue),
                 "destination_type": "queue",
-                "routing_key": DEAD(queue),
+                "routing_key": dead_letter_queue(queue),
                 "arguments": {},
             }
             for queue in QUEUES

@@ -3,6 +3,7 @@
 A job carries all that a submit needs, so that the worker never reads the big table before the call.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -10,9 +11,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from sema_common.values.ids import event_id
 from sema_common.wire.envelope import WireItem, WireMessage
+from sema_common.wire.queues import Lane as Lane
 
-Lane = Literal["normal", "priority"]
 Kind = Literal["SMS", "FLASH_SMS"]
 
 MAX_JOBS = 20
@@ -74,3 +76,8 @@ class SmsJobs(WireMessage):
 
     def __len__(self) -> int:
         return len(self.jobs)
+
+
+def jobs_id(jobs: Sequence[SmsJob]) -> UUID:
+    """The event id of a bundle: the same however often the same attempts travel together."""
+    return event_id("sms.jobs", *(f"{job.message_id}:{job.attempt}" for job in jobs))

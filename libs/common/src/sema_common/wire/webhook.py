@@ -3,12 +3,14 @@
 A fact is past tense and complete: webhook-delivery signs and sends `data` without asking anybody.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
+from sema_common.values.ids import event_id
 from sema_common.wire.envelope import WireItem, WireMessage
 
 MAX_FACTS = 100
@@ -41,6 +43,16 @@ class Facts(WireMessage):
 
     def __len__(self) -> int:
         return len(self.facts)
+
+
+def bundle_facts(facts: Sequence[Fact]) -> Iterator[tuple[Facts, UUID]]:
+    """The facts in bundles of at most MAX_FACTS, each with its event id; readers de-duplicate by each fact's own."""
+    for start in range(0, len(facts), MAX_FACTS):
+        some = tuple(facts[start : start + MAX_FACTS])
+        yield (
+            Facts.model_construct(facts=some),
+            event_id("facts", len(some), some[0].event_id, some[-1].event_id),
+        )
 
 
 class Redeliver(WireMessage):

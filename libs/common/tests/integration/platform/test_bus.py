@@ -446,11 +446,11 @@ async def test_dead_letters_wait_until_they_are_kept(
         kept.extend(batch)
 
     monkeypatch.setattr(outcome, "HOLD_LAST", 0.05)
-    await bus.publish_raw(topology.DEAD(QUEUE), b"x", type="t", version=1, event_id=uuid4())
+    await bus.publish_raw(topology.dead_letter_queue(QUEUE), b"x", type="t", version=1, event_id=uuid4())
     async with bus.drain_dead_letters(QUEUE, keep):
         await until(lambda: bool(kept))
     assert len(kept) == 1
-    assert await depth(vhost, topology.DEAD(QUEUE)) == 0
+    assert await depth(vhost, topology.dead_letter_queue(QUEUE)) == 0
 
 
 async def test_one_queue_may_carry_several_types(bus: Bus, until: Until) -> None:

@@ -6,6 +6,7 @@ and the sweep publishes it. A message may so be published twice; its claim in sm
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,13 +20,12 @@ from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
-from sema_common.values.ids import event_id, id_time
-from sema_common.wire.sms import MAX_JOBS, Lane, SmsJob, SmsJobs
+from sema_common.values.ids import id_time
+from sema_common.wire.queues import LANE_QUEUES, Lane
+from sema_common.wire.sms import MAX_JOBS, SmsJob, SmsJobs, jobs_id
 from sema_main_api.messaging import metrics
 
 log = get_logger()
-
-QUEUE_OF: Final[dict[Lane, str]] = {"priority": "sms.priority", "normal": "sms.normal"}
 
 MAX_HELD: Final = 50_000
 """Messages in memory at some 2 kB each; what comes on top waits in Postgres for the sweep."""
@@ -36,8 +36,10 @@ PUBLISH_AT_ONCE: Final = 200
 ROUNDS: Final = 2
 """Rounds in flight: one is marked while the next is published."""
 
-SWEEP_AFTER: Final = timedelta(seconds=15)
-"""Older than anything that the relay may still be busy with: publish 5 s, mark 5 s, and a margin."""
+MAX_WAIT_SECONDS: Final = 5.0
+
+SWEEP_AFTER: Final = timedelta(seconds=20)
+"""Older than anything that the relay may still be busy with: accept 3 s, wait 5 s, publish 5 s, mark 5 s."""
 
 SWEEP_AT_ONCE: Final = 500
 
@@ -62,7 +64,7 @@ class Relay:
     def __init__(self, db: Database, bus: Bus) -> None:
         self._db = db
         self._bus = bus
-        self._held: deque[Publishable] = deque()
+        self._held: deque[tuple[float, Publishable]] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,11 +74,12 @@ class Relay:
 
     def offer(self, messages: Sequence[Publishable]) -> None:
         """Take over committed messages; never waits, never fails."""
-        room = MAX_HELD - len(self._held)
-        if len(messages) > room:
-            metrics.RELAY_LEFT.inc(len(messages) - room)
-            messages = messages[:room]
-        self._held.extend(messages)
+        left = MAX_HELD - len(self._held)
+        if len(messages) > left:
+            metrics.RELAY_LEFT.inc(len(messages) - left)
+            messages = messages[:left]
+        at = time.monotonic()
+        self._held.extend((at, message) for message in messages)
         self._arrived.set()
 
     async def __aenter__(self) -> Self:
@@ -96,7 +99,7 @@ class Relay:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            round_ = [self._held.popleft() for _ in range(min(PUBLISH_AT_ONCE, len(self._held)))]
+            round_ = self._next_round()
             try:
                 await publish(self._db, self._bus, round_)
             except RetryLater as exc:
@@ -105,6 +108,21 @@ class Relay:
             except Exception:
                 metrics.RELAY_LEFT.inc(len(round_))
                 log.exception("relay_failed", messages=len(round_))
+
+    def _next_round(self) -> list[Publishable]:
+        """What to publish next; what has waited too long is the sweep's, which may be at it already."""
+        oldest = time.monotonic() - MAX_WAIT_SECONDS
+        round_: list[Publishable] = []
+        late = 0
+        while self._held and len(round_) < PUBLISH_AT_ONCE:
+            since, message = self._held.popleft()
+            if since < oldest:
+                late += 1
+            else:
+                round_.append(message)
+        if late:
+            metrics.RELAY_LEFT.inc(late)
+        return round_
 
     async def sweep(self) -> bool:
         """Publish what is still `submitted` though it is older than any relay's patience; True: there is more.
@@ -138,7 +156,7 @@ async def _publish_confirmed(
     bus: Bus, messages: Sequence[Publishable]
 ) -> tuple[list[tuple[Publishable, datetime]], RetryLater | None]:
     """Publish in bundles of one lane; answers what RabbitMQ confirmed, and the first failure."""
-    groups = [bundle for lane in QUEUE_OF for bundle in bundles(messages, lane)]
+    groups = [bundle for lane in LANE_QUEUES for bundle in bundles(messages, lane)]
     published_at = now()
     results = await bus.publish_many([_outgoing(group, published_at) for group in groups])
     confirmed_at = now()
@@ -163,10 +181,9 @@ def bundles(messages: Sequence[Publishable], lane: Lane) -> list[Sequence[Publis
 
 def _outgoing(group: Sequence[Publishable], at: datetime) -> Outgoing:
     first = group[0]
-    jobs = SmsJobs.model_construct(jobs=tuple(message.job(at) for message in group))
-    return Outgoing(
-        QUEUE_OF[first.lane], jobs, event_id("jobs", first.message_id, len(group)), first.traceparent
-    )
+    jobs = tuple(message.job(at) for message in group)
+    bundle = SmsJobs.model_construct(jobs=jobs)
+    return Outgoing(LANE_QUEUES[first.lane], bundle, jobs_id(jobs), first.traceparent)
 
 
 async def _mark(tx: Tx, confirmed: Sequence[tuple[Publishable, datetime]]) -> None:

@@ -82,7 +82,7 @@ async def test_an_accepted_message_is_paid_written_and_handed_to_the_relay(
     assert (stored["status"], stored["operator_id"], stored["metadata"]) == (
         "submitted",
         "Safaricom",
-        '{"order": "1"}',
+        '{"order": "7"}',
     )
 
 

@@ -149,7 +149,7 @@ async def test_what_the_broker_did_not_confirm_stays_submitted(
     account = await open_account(owner, "0")
     one = message(account)
     await write(db, [one])
-    monkeypatch.setitem(relay_module.QUEUE_OF, "normal", "no.such.queue")
+    monkeypatch.setitem(relay_module.LANE_QUEUES, "normal", "no.such.queue")
     async with Relay(db, bus) as relay:
         relay.offer([one])
     assert await statuses(owner) == {one.message_id: "submitted"}

@@ -164,7 +164,7 @@ class Bus:
             Consumer[DeadLetter](
                 self._consume_link,
                 self._publisher,
-                topology.DEAD(queue),
+                topology.dead_letter_queue(queue),
                 decode,
                 keep,
                 prefetch=DEAD_LETTERS_AT_ONCE,

@@ -155,7 +155,7 @@ class Outcomes(Generic[V]):
     async def park(self, item: Item[Any], reason: str) -> None:
         """Set one delivery aside in the dead-letter queue."""
         log.warning("messageparked", queue=self.queue, reason=reason)
-        if await self._forward(topology.DEAD(self.queue), item, reason):
+        if await self._forward(topology.dead_letter_queue(self.queue), item, reason):
             self._count("parked", 1)
 
     async def _start_over(self, batch: Sequence[Item[V]]) -> None:

@@ -173,5 +173,5 @@ async def declare(connection: AbstractConnection) -> None:
             for spec in topology.queue_specs()
         }
         for name in topology.QUEUES:
-            dead = topology.DEAD(name)
+            dead = topology.dead_letter_queue(name)
             await queues[dead].bind(exchange, routing_key=dead, timeout=DECLARE_SECONDS)
