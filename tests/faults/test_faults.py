@@ -34,13 +34,12 @@ async def test_each_service_killed_at_a_random_instant(scene: Scene) -> None:
     [
         ("postgres", signal.SIGINT),
         ("postgres", signal.SIGKILL),
-        ("rabbitmq", signal.SIGTERM),
         ("rabbitmq", signal.SIGKILL),
         ("redis", signal.SIGKILL),
     ],
 )
 async def test_each_store_restarted(scene: Scene, store: str, number: signal.Signals) -> None:
-    """SIGINT is Postgres's fast shutdown, SIGTERM RabbitMQ's clean one."""
+    """SIGINT is Postgres's fast shutdown. RabbitMQ's clean one is in the test of its absence."""
     before = {name: scene.stack.pid(name) for name in SERVICES}
     async with scene.load().running():
         await asyncio.sleep(scene.rng.uniform(0.5, 1.0))
@@ -111,7 +110,8 @@ async def test_an_aggregator_that_takes_and_never_answers_gets_no_bulk_text_twic
 async def test_an_aggregator_that_misbehaves_loses_nothing(scene: Scene, mode: str) -> None:
     async with scene.sandbox.scripted(mode=mode), scene.load(20.0).running():
         await asyncio.sleep(1.5)
-    await scene.judge(doubts=2 * len(scene.client.history))
+    # Garbage holds ids that are not the message's, so its report finds nobody: it stays `sent`.
+    await scene.judge(doubts=2 * len(scene.client.history), reported=mode != "garbage")
 
 
 async def test_reports_that_come_late_twice_early_and_shuffled_change_nothing(scene: Scene) -> None:

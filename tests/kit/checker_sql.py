@@ -181,7 +181,7 @@ RULES: Final = (
         f"""
         SELECT m.message_id, format('%s since %s', m.status, m.status_updated_at) FROM orch.sms_messages m
         WHERE m.status NOT IN {_FINAL}
-          AND NOT (m.status = 'sent' AND right(m.to_msisdn, 7) = ANY($1::text[]))
+          AND NOT (m.status = 'sent' AND right(m.to_msisdn, 7) = ANY($1::text[])) AND m.enqueued_at >= $2
         """,
         always=False,
     ),
