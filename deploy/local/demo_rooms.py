@@ -29,7 +29,7 @@ TRACE_SECONDS: Final = 5.0
 """Spans are written twice a second by each room."""
 
 JOB_SECONDS: Final = 20.0
-BAR: Final = 24
+BAR: Final = 18
 
 T = TypeVar("T")
 
