@@ -6,7 +6,7 @@
                    `webhooks.endpoints`; dead letters of its own queue in `core.dead_letters`
     asks nobody    a fact is complete; who subscribed is read from Postgres
 
-The way of a fact: `handlers` fans it out into delivery rows and acknowledges it; `lanes` decides whose turn it
+The way of a fact: `handlers` fans it out into delivery rows and acknowledges it; `turns` decides whose turn it
 is; `dispatch` makes the attempt through `clients` and writes down what came of it; `loops` claims what is due
 again. The row in Postgres is the truth: memory only spares the first attempt a wait.
 

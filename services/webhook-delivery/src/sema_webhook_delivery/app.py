@@ -11,7 +11,7 @@ from sema_webhook_delivery import store
 from sema_webhook_delivery.clients import WebhookClient
 from sema_webhook_delivery.dispatch import Dispatcher, Task
 from sema_webhook_delivery.handlers import MESSAGES, Outbound
-from sema_webhook_delivery.lanes import Lanes
+from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.loops import CLAIM_EVERY, MEASURE_EVERY, PURGE_EVERY, Loops
 from sema_webhook_delivery.settings import Settings
 from sema_webhook_delivery.subscribers import Subscribers
@@ -27,13 +27,13 @@ async def open_room(room: Room, settings: Settings) -> None:
     bus = await room.open(Bus.open(settings.amqp_url, name="webhook-delivery"))
     client = await room.open(WebhookClient.open(allow_loopback=settings.webhooks_allow_loopback))
     subscribers = Subscribers(db, SecretBox(settings.secrets_keys))
-    lanes: Lanes[Task] = Lanes(
+    turns: Turns[Task] = Turns(
         slots=settings.max_in_flight,
         window=settings.max_in_flight_per_target,
         max_waiting=settings.max_waiting,
         scale=settings.retry_scale,
     )
-    dispatcher = await room.open(Dispatcher(db, client, subscribers, lanes, scale=settings.retry_scale))
+    dispatcher = await room.open(Dispatcher(db, client, subscribers, turns, scale=settings.retry_scale))
 
     loops = Loops(db, subscribers, dispatcher)
     await room.every("claim_due", CLAIM_EVERY, loops.claim_due)

@@ -83,7 +83,7 @@ class WebhookClient:
             return socket.socket(family, kind, proto)
 
         connector = aiohttp.TCPConnector(
-            limit=0,  # the lanes bound what is open
+            limit=0,  # `turns` bounds what is open
             resolver=CheckedResolver(resolver or ThreadedResolver(), allow_loopback),
             socket_factory=dial,
             ssl=tls or ssl.create_default_context(),

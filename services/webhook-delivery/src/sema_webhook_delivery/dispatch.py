@@ -26,7 +26,7 @@ from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
 from sema_webhook_delivery import metrics, rules, store
 from sema_webhook_delivery.clients import Answer, WebhookClient
-from sema_webhook_delivery.lanes import Lanes
+from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.rules import Attempt, Outcome, Owed, Subscriber, Verdict
 from sema_webhook_delivery.subscribers import Subscribers
 
@@ -66,21 +66,21 @@ class Task:
 
 
 class Dispatcher:
-    """Attempts what it is offered, in the order that `Lanes` decides, and records it."""
+    """Attempts what it is offered, in the order that `Turns` decides, and records it."""
 
     def __init__(
         self,
         db: Database,
         client: WebhookClient,
         subscribers: Subscribers,
-        lanes: Lanes[Task],
+        turns: Turns[Task],
         *,
         scale: float = 1.0,
     ) -> None:
         self._db = db
         self._client = client
         self._subscribers = subscribers
-        self._lanes = lanes
+        self._turns = turns
         self._scale = scale
         self._records: GroupCommit[Outcome, None] = GroupCommit(
             self._commit, max_batch=RECORD_BATCH, max_queue=RECORD_QUEUE, linger=RECORD_LINGER
@@ -91,9 +91,9 @@ class Dispatcher:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._records)
-        metrics.IN_FLIGHT.set_function(lambda: self._lanes.in_flight)
-        metrics.WAITING.set_function(lambda: self._lanes.waiting)
-        metrics.OPEN_BREAKERS.set_function(lambda: self._lanes.closed(time.monotonic()))
+        metrics.IN_FLIGHT.set_function(lambda: self._turns.in_flight)
+        metrics.WAITING.set_function(lambda: self._turns.waiting)
+        metrics.OPEN_BREAKERS.set_function(lambda: self._turns.closed(time.monotonic()))
         return self
 
     async def __aexit__(
@@ -101,7 +101,7 @@ class Dispatcher:
     ) -> None:
         """Begin nothing more, give back what waits, finish and record what is in flight."""
         self._stopping = True
-        waiting = [task.id for task in self._lanes.drain()]
+        waiting = [task.id for task in self._turns.drain()]
         if waiting:
             with contextlib.suppress(RetryLater):  # then their claims run out by themselves
                 async with self._db.transaction() as tx:
@@ -111,15 +111,15 @@ class Dispatcher:
         await self._stack.aclose()
 
     @property
-    def room(self) -> bool:
+    def has_space(self) -> bool:
         """Whether it is worth claiming more."""
-        return not self._stopping and self._lanes.has_room and len(self._records) < RECORD_BEHIND
+        return not self._stopping and self._turns.has_space and len(self._records) < RECORD_BEHIND
 
     def due_at(self, target: str, at: datetime) -> datetime | None:
         """When a new delivery to `target` should be due in Postgres; None: it can be taken here and now."""
         if self._stopping:
             return at
-        wait = self._lanes.refused_for(target, time.monotonic())
+        wait = self._turns.refused_for(target, time.monotonic(), random.random())
         return None if wait is None else at + timedelta(seconds=wait)
 
     def take(self, claimed: Sequence[Owed], subscribers: dict[UUID, Subscriber], claimed_at: float) -> None:
@@ -139,8 +139,8 @@ class Dispatcher:
             due = self.due_at(owed.target, at)
             if due is None:
                 task = Task(owed, url, keys, claimed_at + rules.MAX_WAIT)
-                self._lanes.offer(task, time.monotonic())
-            elif self._lanes.is_closed(owed.target, time.monotonic()):
+                self._turns.offer(task, time.monotonic())
+            elif self._turns.is_closed(owed.target, time.monotonic()):
                 outcomes.append(self._deferral(owed, due, at))
             else:
                 outcomes.append(Outcome(owed, "pending", at, due))
@@ -149,7 +149,7 @@ class Dispatcher:
         self._pump()
 
     def _pump(self) -> None:
-        while not self._stopping and (task := self._lanes.next(time.monotonic())) is not None:
+        while not self._stopping and (task := self._turns.next(time.monotonic())) is not None:
             self._spawn(self._attempt(task))
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
@@ -174,7 +174,7 @@ class Dispatcher:
             span.set("attempt", attempt.number)
             span.set("outcome", verdict.value)
             _tell(owed, attempt, answer)
-        closed_out = self._lanes.finished(task, verdict, time.monotonic(), asked)
+        closed_out = self._turns.finished(task, verdict, time.monotonic(), asked)
         self._pump()
         for other in closed_out:
             self._spawn(self._record(self._postponed(other.owed)))
@@ -259,7 +259,7 @@ class Dispatcher:
     async def _cancel(self, endpoint_ids: list[UUID]) -> None:
         """Cancel what is still owed to disabled endpoints. Whatever this misses is cancelled when it is due."""
         for endpoint_id in endpoint_ids:
-            self._lanes.forget(str(endpoint_id))
+            self._turns.forget(str(endpoint_id))
         cancelled = CANCEL_BATCH
         with contextlib.suppress(RetryLater):
             while cancelled == CANCEL_BATCH:

@@ -1,7 +1,7 @@
 """One function for a batch of `webhooks.outbound`: fan facts out, make wishes for redelivery true.
 
 Rows are committed before the acknowledgement, so nothing is lost; their ids are derived, so nothing is owed
-twice. What there is room for is attempted at once from memory, the rest when Postgres says that it is due.
+twice. What there is space for is attempted at once from memory, the rest when Postgres says that it is due.
 """
 
 import time

@@ -26,8 +26,8 @@ class Loops:
         self._dispatcher = dispatcher
 
     async def claim_due(self) -> bool:
-        """Hand due deliveries over: retries, what found no room, what a dead process left behind."""
-        if not self._dispatcher.room:
+        """Hand due deliveries over: retries, what found no space, what a dead process left behind."""
+        if not self._dispatcher.has_space:
             return False
         claimed_at, at = time.monotonic(), now()
         async with self._db.transaction() as tx:

@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sema_webhook_delivery import lanes
-from sema_webhook_delivery.lanes import Lanes
+from sema_webhook_delivery import turns
+from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.rules import Verdict
 
 GOOD, BAD = Verdict.DELIVERED, Verdict.FAILED
@@ -20,23 +20,23 @@ class Item:
     id: UUID = field(default_factory=uuid4)
 
 
-def make(slots: int = 16, window: int = 4, max_waiting: int = 1000) -> Lanes[Item]:
-    return Lanes(slots=slots, window=window, max_waiting=max_waiting)
+def make(slots: int = 16, window: int = 4, max_waiting: int = 1000) -> Turns[Item]:
+    return Turns(slots=slots, window=window, max_waiting=max_waiting)
 
 
-def offer(desk: Lanes[Item], target: str, count: int = 1, now: float = 0.0) -> None:
+def offer(desk: Turns[Item], target: str, count: int = 1, now: float = 0.0) -> None:
     for _ in range(count):
         desk.offer(Item(target), now)
 
 
-def start(desk: Lanes[Item], now: float = 0.0) -> list[Item]:
+def start(desk: Turns[Item], now: float = 0.0) -> list[Item]:
     started = []
     while (item := desk.next(now)) is not None:
         started.append(item)
     return started
 
 
-def prove(desk: Lanes[Item], *targets: str) -> None:
+def prove(desk: Turns[Item], *targets: str) -> None:
     for target in targets:
         offer(desk, target)
         (item,) = start(desk)
@@ -83,7 +83,7 @@ def test_a_healthy_target_that_begins_to_hang_loses_its_precedence_within_a_seco
     assert len(start(desk, 2.0)) == 4
 
 
-def test_five_failures_in_a_row_close_a_lane_and_return_what_waits() -> None:
+def test_five_failures_in_a_row_close_a_line_and_return_what_waits() -> None:
     desk = make()
     offer(desk, "a", 8)
     for n in range(5):
@@ -91,9 +91,8 @@ def test_five_failures_in_a_row_close_a_lane_and_return_what_waits() -> None:
         back = desk.finished(item, BAD, 0.0)
         assert len(back) == (0 if n < 4 else 3)
     assert desk.is_closed("a", 0.0)
-    wait = desk.refused_for("a", 0.0)
-    assert wait is not None
-    assert wait >= lanes.PAUSE_FIRST
+    assert desk.refused_for("a", 0.0, 0.0) == turns.PAUSE_FIRST
+    assert desk.refused_for("a", 10.0, 0.5) == 1.5 * turns.PAUSE_FIRST - 10.0
     assert (desk.waiting, desk.in_flight) == (0, 0)
 
 
@@ -105,7 +104,7 @@ def test_a_failed_probe_doubles_the_pause_and_a_good_one_ends_it() -> None:
         (item,) = start(desk, now)
         desk.finished(item, BAD, now)
         if n >= 4:
-            pause = min(lanes.PAUSE_FIRST * 2 ** (n - 4), lanes.PAUSE_LAST)
+            pause = min(turns.PAUSE_FIRST * 2 ** (n - 4), turns.PAUSE_LAST)
             assert desk.is_closed("a", now + pause - 0.01)
             now += pause
             assert not desk.is_closed("a", now)
@@ -115,13 +114,13 @@ def test_a_failed_probe_doubles_the_pause_and_a_good_one_ends_it() -> None:
     assert len(start(desk, now)) == 2
 
 
-def test_failures_of_what_was_in_flight_when_the_lane_closed_add_nothing() -> None:
+def test_failures_of_what_was_in_flight_when_the_line_closed_add_nothing() -> None:
     desk = make(window=8)
     prove(desk, "a")
     offer(desk, "a", 8)
     for item in start(desk):
         desk.finished(item, BAD, 0.0)
-    assert not desk.is_closed("a", lanes.PAUSE_FIRST)
+    assert not desk.is_closed("a", turns.PAUSE_FIRST)
 
 
 def test_a_receiver_that_asks_for_rest_gets_it() -> None:
@@ -146,18 +145,16 @@ def test_a_claim_that_has_waited_too_long_is_not_used() -> None:
 
 
 def test_memory_is_bounded_per_target_and_in_all() -> None:
-    desk = make(max_waiting=lanes.LANE_MAX + 1)
+    desk = make(max_waiting=turns.LINE_MAX + 1)
     prove(desk, "a")
-    offer(desk, "a", lanes.LANE_MAX)
-    wait = desk.refused_for("a", 0.0)
-    assert wait is not None
-    assert lanes.SPILL_PROVEN <= wait <= 2 * lanes.SPILL_PROVEN
-    assert desk.refused_for("b", 0.0) is None
+    offer(desk, "a", turns.LINE_MAX)
+    assert desk.refused_for("a", 0.0, 0.25) == 1.25 * turns.SPILL_PROVEN
+    assert desk.refused_for("b", 0.0, 0.25) is None
     offer(desk, "b")
-    assert desk.refused_for("c", 0.0) is not None
-    assert not desk.has_room
-    assert len(desk.drain()) == lanes.LANE_MAX + 1
-    assert desk.has_room
+    assert desk.refused_for("c", 0.0, 0.25) == 1.25 * turns.SPILL_OTHER
+    assert not desk.has_space
+    assert len(desk.drain()) == turns.LINE_MAX + 1
+    assert desk.has_space
 
 
 @given(st.data())

@@ -1,15 +1,14 @@
-"""Whose turn it is: fairness between customers, in memory and pure (the caller brings the time).
+"""Whose turn it is: fairness between customers, in memory and pure (the caller brings time and chance).
 
-Every target has a lane with its own queue, window and breaker. A lane is *proven* while its last attempt went
-well and no attempt of it has been open for longer than a second. Proven lanes have a full window and go first,
+Every target has a line with its own queue, window and breaker. A line is *proven* while its last attempt went
+well and no attempt of it has been open for longer than a second. Proven lines have a full window and go first,
 in turn; all others (new, slow, failing) have one request open at a time and, together, half of all slots at
 most. So endpoints that hang can never take what the healthy ones need, however many they are.
 
-A lane closes after five failures in a row, or when its receiver asks for a rest; what waits in it goes back
+A line closes after five failures in a row, or when its receiver asks for a rest; what waits in it goes back
 to Postgres without having used an attempt, and one delivery probes it when the time is over.
 """
 
-import random
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
@@ -28,17 +27,17 @@ THROTTLE_PAUSE: Final = 10.0
 SLOW_SECONDS: Final = 1.0
 """A receiver should answer before it works; one that takes longer shares the slots of the slow."""
 
-LANE_MAX: Final = 500
+LINE_MAX: Final = 500
 """Deliveries of one target in memory: a healthy receiver takes that many within a few seconds."""
 
-LANES_REMEMBERED: Final = 20_000
+LINES_REMEMBERED: Final = 20_000
 SPILL_PROVEN: Final = 1.0
 SPILL_OTHER: Final = 15.0
-"""Seconds that a delivery waits in Postgres when its lane is full; random up to twice that."""
+"""Seconds that a delivery waits in Postgres when its line is full; by chance up to twice that."""
 
 
 class Waiting(Protocol):
-    """What lanes hold: `start_before` is the moment (monotonic) from which its claim is too old to be used."""
+    """What lines hold: `start_before` is the moment (monotonic) from which its claim is too old to be used."""
 
     @property
     def id(self) -> UUID: ...
@@ -52,7 +51,7 @@ W = TypeVar("W", bound=Waiting)
 
 
 @dataclass(slots=True, eq=False)
-class Lane(Generic[W]):
+class Line(Generic[W]):
     """One target. `open` maps each request in flight to (started, counted as suspect), oldest first."""
 
     waiting: deque[W] = field(default_factory=deque)
@@ -68,7 +67,7 @@ class Lane(Generic[W]):
         return not self.open or now - next(iter(self.open.values()))[0] < SLOW_SECONDS
 
 
-class Lanes(Generic[W]):
+class Turns(Generic[W]):
     """All targets. `next` hands out deliveries while slots are free, `finished` gives a slot back."""
 
     def __init__(self, *, slots: int, window: int, max_waiting: int, scale: float = 1.0) -> None:
@@ -76,132 +75,136 @@ class Lanes(Generic[W]):
         self._window = window
         self._max_waiting = max_waiting
         self._scale = scale
-        self._lanes: OrderedDict[str, Lane[W]] = OrderedDict()
-        self._proven: deque[Lane[W]] = deque()
-        self._suspect: deque[Lane[W]] = deque()
+        self._lines: OrderedDict[str, Line[W]] = OrderedDict()
+        self._proven: deque[Line[W]] = deque()
+        self._suspect: deque[Line[W]] = deque()
         self._suspects_open = 0
         self.in_flight = 0
         self.waiting = 0
 
-    def refused_for(self, target: str, now: float) -> float | None:
-        """Seconds that a delivery to `target` should wait in Postgres; None: there is room for it here."""
-        lane = self._lanes.get(target)
-        if lane is not None and lane.closed_until > now:
-            return lane.closed_until - now + random.uniform(0, PAUSE_FIRST * self._scale)
-        if self.waiting < self._max_waiting and (lane is None or len(lane.waiting) < LANE_MAX):
+    def refused_for(self, target: str, now: float, chance: float) -> float | None:
+        """Seconds that a delivery to `target` should wait in Postgres; None: there is space for it here.
+
+        `chance` (0 to 1, another one for each delivery) spreads what is refused together, so that it does not
+        come back together.
+        """
+        line = self._lines.get(target)
+        if line is not None and line.closed_until > now:
+            return line.closed_until - now + PAUSE_FIRST * self._scale * chance
+        if self.waiting < self._max_waiting and (line is None or len(line.waiting) < LINE_MAX):
             return None
-        spill = SPILL_PROVEN if lane is not None and lane.proven(now) else SPILL_OTHER
-        return spill * random.uniform(1, 2)
+        spill = SPILL_PROVEN if line is not None and line.proven(now) else SPILL_OTHER
+        return spill * (1 + chance)
 
     @property
-    def has_room(self) -> bool:
+    def has_space(self) -> bool:
         """Whether more may wait here."""
         return self.waiting < self._max_waiting
 
     def is_closed(self, target: str, now: float) -> bool:
-        lane = self._lanes.get(target)
-        return lane is not None and lane.closed_until > now
+        line = self._lines.get(target)
+        return line is not None and line.closed_until > now
 
     def closed(self, now: float) -> int:
         """Targets that are not called for the moment."""
-        return sum(lane.closed_until > now for lane in self._lanes.values())
+        return sum(line.closed_until > now for line in self._lines.values())
 
     def offer(self, item: W, now: float) -> None:
         """Take in a delivery; ask `refused_for` first, the bounds are its business."""
-        lane = self._lanes.get(item.target)
-        if lane is None:
+        line = self._lines.get(item.target)
+        if line is None:
             self._forget_idle()
-            lane = self._lanes[item.target] = Lane()
-        self._lanes.move_to_end(item.target)
-        lane.waiting.append(item)
+            line = self._lines[item.target] = Line()
+        self._lines.move_to_end(item.target)
+        line.waiting.append(item)
         self.waiting += 1
-        self._enlist(lane, now)
+        self._enlist(line, now)
 
     def next(self, now: float) -> W | None:
         """The next delivery to be attempted, now in flight; None while there is no slot or nothing to do."""
         while self._proven and self.in_flight < self._slots:
-            lane = self._proven.popleft()
-            lane.listed = False
-            if not lane.proven(now):
-                self._enlist(lane, now)
-            elif (item := self._start(lane, now, suspect=False)) is not None:
+            line = self._proven.popleft()
+            line.listed = False
+            if not line.proven(now):
+                self._enlist(line, now)
+            elif (item := self._start(line, now, suspect=False)) is not None:
                 return item
         while self._suspect and self.in_flight < self._slots and self._suspects_open < self._slots // 2:
-            lane = self._suspect.popleft()
-            lane.listed = False
-            if (item := self._start(lane, now, suspect=not lane.proven(now))) is not None:
+            line = self._suspect.popleft()
+            line.listed = False
+            if (item := self._start(line, now, suspect=not line.proven(now))) is not None:
                 return item
         return None
 
     def finished(self, item: W, verdict: Verdict, now: float, asked: float | None = None) -> list[W]:
-        """An attempt is over. What is returned must go back to Postgres: its lane has closed."""
-        lane = self._lanes[item.target]
-        _, suspect = lane.open.pop(item.id)
+        """An attempt is over. What is returned must go back to Postgres: its line has closed."""
+        line = self._lines[item.target]
+        _, suspect = line.open.pop(item.id)
         self.in_flight -= 1
         self._suspects_open -= suspect
-        lane.well = verdict is Verdict.DELIVERED
+        line.well = verdict is Verdict.DELIVERED
         rest = 0.0
-        if lane.well:
-            lane.failures = 0
+        if line.well:
+            line.failures = 0
         elif (
-            lane.closed_until <= now
+            line.closed_until <= now
         ):  # else the pause has begun already: what was in flight then adds nothing
-            lane.failures += 1
-            if lane.failures >= FAILURES_TO_OPEN:
+            line.failures += 1
+            if line.failures >= FAILURES_TO_OPEN:
                 # a failed probe doubles the pause; 2^16 is far beyond its end
-                doublings = min(lane.failures - FAILURES_TO_OPEN, 16)
+                doublings = min(line.failures - FAILURES_TO_OPEN, 16)
                 rest = min(PAUSE_FIRST * 2**doublings, PAUSE_LAST) * self._scale
             if verdict is Verdict.THROTTLED:
                 rest = max(rest, THROTTLE_PAUSE * self._scale if asked is None else asked)
         if verdict is Verdict.GONE or rest:
-            lane.closed_until = max(lane.closed_until, now + rest)
-            return self._empty(lane)
-        self._enlist(lane, now)
+            line.closed_until = max(line.closed_until, now + rest)
+            return self._empty(line)
+        self._enlist(line, now)
         return []
 
     def forget(self, target: str) -> None:
         """Drop what waits for a target that is not to be called any more."""
-        if (lane := self._lanes.get(target)) is not None:
-            self._empty(lane)
+        if (line := self._lines.get(target)) is not None:
+            self._empty(line)
 
     def drain(self) -> list[W]:
         """Everything that has not begun; afterwards nothing waits."""
-        return [item for lane in self._lanes.values() for item in self._empty(lane)]
+        return [item for line in self._lines.values() for item in self._empty(line)]
 
-    def _enlist(self, lane: Lane[W], now: float) -> None:
-        """Queue a lane for its turn, unless it is queued, has nothing to do or has used up its window."""
-        proven = lane.proven(now)
-        if lane.listed or not lane.waiting or len(lane.open) >= (self._window if proven else 1):
+    def _enlist(self, line: Line[W], now: float) -> None:
+        """Queue a line for its turn, unless it is queued, has nothing to do or has used up its window."""
+        proven = line.proven(now)
+        if line.listed or not line.waiting or len(line.open) >= (self._window if proven else 1):
             return
-        lane.listed = True
-        (self._proven if proven else self._suspect).append(lane)
+        line.listed = True
+        (self._proven if proven else self._suspect).append(line)
 
-    def _start(self, lane: Lane[W], now: float, *, suspect: bool) -> W | None:
+    def _start(self, line: Line[W], now: float, *, suspect: bool) -> W | None:
         item = None
-        if len(lane.open) < (1 if suspect else self._window):
-            while item is None and lane.waiting:
-                item = lane.waiting.popleft()
+        if len(line.open) < (1 if suspect else self._window):
+            while item is None and line.waiting:
+                item = line.waiting.popleft()
                 self.waiting -= 1
                 if item.start_before < now:  # the claim is too old; whoever claims the row next has it
                     item = None
         if item is not None:
-            lane.open[item.id] = (now, suspect)
+            line.open[item.id] = (now, suspect)
             self.in_flight += 1
             self._suspects_open += suspect
-        self._enlist(lane, now)
+        self._enlist(line, now)
         return item
 
-    def _empty(self, lane: Lane[W]) -> list[W]:
-        items = list(lane.waiting)
-        lane.waiting.clear()
+    def _empty(self, line: Line[W]) -> list[W]:
+        items = list(line.waiting)
+        line.waiting.clear()
         self.waiting -= len(items)
         return items
 
     def _forget_idle(self) -> None:
         """Bounds the memory of targets that have not been heard of for long: one may go for each that comes."""
-        if len(self._lanes) >= LANES_REMEMBERED:
-            target, lane = next(iter(self._lanes.items()))
-            if lane.waiting or lane.open:
-                self._lanes.move_to_end(target)
+        if len(self._lines) >= LINES_REMEMBERED:
+            target, line = next(iter(self._lines.items()))
+            if line.waiting or line.open:
+                self._lines.move_to_end(target)
             else:
-                del self._lanes[target]
+                del self._lines[target]
