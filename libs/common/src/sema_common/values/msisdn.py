@@ -1,7 +1,7 @@
 """Phone numbers: one spelling for each, `+` and digits (E.164), or a stable reason why it is none.
 
 Valid means that libphonenumber calls it a valid number that can be a mobile; being merely possible is not
-enough. Nothing here knows operators (see `networks`), and no message of an error holds the number itself.
+enough. Nothing here knows MNOs (see `networks`), and no message of an error holds the number itself.
 """
 
 import re
@@ -222,7 +222,7 @@ def _why_invalid(number: PhoneNumber) -> str:
 
 
 # Benin, 30 November 2024: every number got 01 in front. Côte d'Ivoire, 31 January 2021: the first two digits
-# of an old mobile tell its operator (Moov, MTN, Orange), and that one its prefix.
+# of an old mobile tell its MNO (Moov, MTN, Orange), and that one its prefix.
 _OLD_PLANS: Final = (
     ("BJ", "229", "01", re.compile(r"[4-69]\d{7}")),
     ("CI", "225", "01", re.compile(r"(?:0[1-3]|[4-7][0-3])\d{6}")),

@@ -1,4 +1,4 @@
-"""Which operator a number was issued to: the MNO registry as a pure longest-prefix matcher, in two tiers.
+"""Which MNO a number was issued to: the MNO registry as a pure longest-prefix matcher, in two tiers.
 
 The team's curated rows come first; libphonenumber's carrier data answers only where no curated row matches,
 however long its own prefix. Numbers are ported, so what comes out is a well-founded guess, never proof.
@@ -15,7 +15,7 @@ Source = Literal["curated", "libphonenumber"]
 
 @dataclass(frozen=True, slots=True)
 class MnoRow:
-    """A row of `core.mno_prefixes`: the E.164 digits, without plus, that an operator's numbers begin with."""
+    """A row of `core.mno_prefixes`: the E.164 digits, without plus, that an MNO's numbers begin with."""
 
     prefix: str
     country: str
@@ -25,7 +25,7 @@ class MnoRow:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An operator of one country, and the tier that named it: 1 curated, 2 carrier data."""
+    """An MNO of one country, and the tier that named it: 1 curated, 2 carrier data."""
 
     country: str
     mno: str
@@ -35,8 +35,8 @@ class Network:
 class MnoTable:
     """Immutable once built; a change of the registry is a new table.
 
-    ValueError when one source names two operators for one prefix: nothing could tell which is meant. The same
-    operator twice is harmless.
+    ValueError when one source names two MNOs for one prefix: nothing could tell which is meant. The same
+    MNO twice is harmless.
     """
 
     def __init__(self, rows: Iterable[MnoRow]) -> None:
@@ -58,7 +58,7 @@ class MnoTable:
         return self._size
 
     def lookup(self, msisdn: Msisdn) -> Network | None:
-        """The operator of a number, or None where neither tier knows its prefix (`unknown_network`)."""
+        """The MNO of a number, or None where neither tier knows its prefix (`unknown_network`)."""
         for length, networks in self._steps:
             network = networks.get(msisdn[:length])
             if network is not None:

@@ -40,7 +40,7 @@ def test_carrier_data_answers_where_no_curated_row_matches() -> None:
     assert table.lookup(Msisdn("+254722000000")) is None
 
 
-def test_one_source_naming_two_operators_for_a_prefix_is_refused() -> None:
+def test_one_source_naming_two_mnos_for_a_prefix_is_refused() -> None:
     with pytest.raises(ValueError, match="25474"):
         _table(("25474", "Airtel", "curated"), ("25474", "Safaricom", "curated"))
     assert len(_table(("25474", "Airtel", "curated"), ("25474", "Airtel", "curated"))) == 1
