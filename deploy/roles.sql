@@ -22,6 +22,8 @@ BEGIN
         END IF;
         -- A session that dies in the middle of a transaction must not hold locks for long.
         EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = %L', name, '15s');
+        -- Nobody waits longer for a row that somebody else holds: the transaction fails as busy and says so.
+        EXECUTE format('ALTER ROLE %I SET lock_timeout = %L', name, '3s');
         -- Set-based batches over unnest() must look rows up by key whatever the statistics say: on a fresh
         -- table or a new month the planner otherwise turns a batch into a scan of the whole partition.
         IF name LIKE '%\_pipeline' THEN

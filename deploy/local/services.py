@@ -25,7 +25,7 @@ SERVICES: Final = (
     "webhook-delivery",
 )
 
-AGGREGATORS: Final = ("celcom", "africastalking")
+AGGREGATORS: Final = ("celcom",)
 CELCOM_PARTNER_ID: Final = "36"
 
 
@@ -49,9 +49,8 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
     amqp = {"AMQP_URL": layout.amqp(secrets["AMQP_PASSWORD"])}
     redis = {"REDIS_URL": layout.redis()}
     dlr_tokens = ",".join(f"{aggregator}:{secrets['DLR_TOKEN']}" for aggregator in AGGREGATORS)
-    # Customers' webhooks may go to this machine: both the room that takes the address and the one that
-    # dials it.
-    loopback = {"WEBHOOKS_ALLOW_LOOPBACK": "true", "SECRETS_KEYS": secrets["SECRETS_KEYS"]}
+    # The room that takes a webhook's address and the one that dials it: here it may be this machine's.
+    webhooks = {"WEBHOOKS_ALLOW_LOOPBACK": "true", "SECRETS_KEYS": secrets["SECRETS_KEYS"]}
     return {
         "main-api": {
             **postgres("main_api"),
@@ -59,14 +58,13 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             **amqp,
             **redis,
             **http("main-api"),
-            **loopback,
+            **webhooks,
             "JWT_PRIVATE_KEY": secrets["JWT_PRIVATE_KEY"],
             **ucs2,
         },
         "sms-worker": {
             **postgres("sms_worker_pipeline"),
             **amqp,
-            **redis,
             "CELCOM_BASE_URL": layout.http("sandbox"),
             "CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
             "CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
@@ -77,8 +75,8 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
         "dlr-webhook": {**amqp, **http("dlr-webhook"), "DLR_TOKENS": dlr_tokens},
         "dlr-processor": {**postgres("dlr_processor_pipeline"), **amqp},
         "phone-validator": {**postgres("phone_validator_pipeline"), **amqp},
-        "content-worker": {**postgres("content_worker_pipeline"), **amqp, **redis},
-        "webhook-delivery": {**postgres("webhook_delivery_pipeline"), **amqp, **loopback},
+        "content-worker": {**postgres("content_worker_pipeline"), **amqp},
+        "webhook-delivery": {**postgres("webhook_delivery_pipeline"), **amqp, **webhooks},
     }
 
 

@@ -75,7 +75,7 @@ async def test_only_its_callers_may_borrow_the_owners_rights(database: TestDatab
         )
         assert {row["name"] for row in rows} == FUNCTIONS.keys()
         for row in rows:
-            assert row["proconfig"] == ["search_path=pg_catalog, pg_temp"], "no stranger's schema comes first"
+            assert "search_path=pg_catalog, pg_temp" in row["proconfig"], "no stranger's schema comes first"
             for role in ROLES:
                 may = await db.fetchval("SELECT has_function_privilege($1, $2, 'EXECUTE')", role, row["name"])
                 assert may == (role in FUNCTIONS[row["name"]]), role

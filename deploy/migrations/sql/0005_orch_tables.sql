@@ -142,9 +142,10 @@ GRANT SELECT, INSERT ON orch.message_events TO sms_worker_pipeline, dlr_processo
 GRANT SELECT ON orch.submit_attempts TO dlr_processor_pipeline;
 
 -- Makes the monthly partitions from last month to `ahead` months from now, for every partitioned table.
--- Called by the migration and daily by main-api, whose role owns nothing; returns the end of the newest one.
+-- Called by the migration and every few hours by main-api, whose role owns nothing; returns the end of the newest
+-- one. A partition is made apart and then attached: CREATE … PARTITION OF would lock the parent against everybody.
 CREATE FUNCTION orch.ensure_partitions(ahead integer DEFAULT 3) RETURNS timestamptz
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     parent regclass;
     first  timestamptz := date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
@@ -164,7 +165,8 @@ BEGIN
             stop := (first AT TIME ZONE 'UTC' + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
             child := format('%s_%s', parent, to_char(start AT TIME ZONE 'UTC', 'YYYY_MM'));
             IF to_regclass(child) IS NULL THEN
-                EXECUTE format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', child, parent, start, stop);
+                EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', child, parent);
+                EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', parent, child, start, stop);
             END IF;
         END LOOP;
     END LOOP;

@@ -22,6 +22,7 @@ from sema_main_api.http.limits import Limits
 from sema_main_api.http.middleware import Edge
 from sema_main_api.http.openapi import Webhooks
 from sema_main_api.http.routing import Operation, bind
+from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
@@ -69,8 +70,11 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         Database.open(settings.pipeline_database_url, name="pipeline", max_size=settings.pipeline_pool_size),
         "pipeline pool",
     )
-    tenant = await room.open(
-        Database.open(settings.database_url, name="tenant", max_size=settings.tenant_pool_size), "tenant pool"
+    tenant = TenantReads(
+        await room.open(
+            Database.open(settings.database_url, name="tenant", max_size=settings.tenant_pool_size),
+            "tenant pool",
+        )
     )
     cache = await room.open(Cache.open(settings.redis_url))
     bus = await room.open(Bus.open(settings.amqp_url, name="main-api"))
@@ -104,12 +108,14 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
 
 
 async def open_messaging(
-    room: Room, settings: Settings, pipeline: Database, tenant: Database, bus: Bus, limits: Limits
+    room: Room, settings: Settings, pipeline: Database, tenant: TenantReads, bus: Bus, limits: Limits
 ) -> messaging.Messaging:
     """The relay outlives the group commit that feeds it: what was committed last is still published."""
     celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.live_countries)
     reference = ReferenceData(pipeline, [celcom.capabilities], [TestMode().capabilities])
+    await reference.refresh()
     await room.every("reference", REFRESH_SECONDS, reference.refresh)
+    room.ready_when("reference", reference.check)
     relay = await room.open(Relay(pipeline, bus))
     accepting = await room.open(Accepting(pipeline, relay))
     periodic = loops.Loops(pipeline, relay)

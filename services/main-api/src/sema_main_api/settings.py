@@ -20,7 +20,7 @@ class Settings(ServiceSettings):
         repr=False, description="Redis: rate limits and login attempts; may be lost at any time."
     )
     http_host: str = Field(default="0.0.0.0", description="Address of the public API.")  # noqa: S104
-    http_port: int = Field(default=8000, ge=0, le=65535, description="Port of the public API.")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
     trusted_proxies: int = Field(
         default=0,
         ge=0,

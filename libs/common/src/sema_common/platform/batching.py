@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from sema_common.values.errors import Overloaded
+from sema_common.platform.logs import get_logger
+from sema_common.values.errors import Overloaded, RetryLater
+
+log = get_logger()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,9 +25,9 @@ class GroupCommit(Generic[T, R]):
     `commit(items)` answers in the order of its items, each with a result or an exception for that item
     alone; if it raises, every waiter of the batch gets that exception. `linger` (seconds) lets a batch wait
     for company; the default takes what is there. `weigh(item)` counts an item as more than one towards
-    `max_batch` (one that is heavier than a whole batch goes alone). `on_batch(size)` is told of every batch,
-    for metrics. Leaving the context writes what is queued; later submits, and those beyond `max_queue`,
-    raise `Overloaded`.
+    `max_batch` (one that is heavier than a whole batch goes alone) and `max_queue`. `on_batch(size)` is
+    told of every batch, for metrics. Leaving the context writes what is queued; later submits, and those
+    beyond `max_queue`, raise `Overloaded`.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class GroupCommit(Generic[T, R]):
         self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
+        self._waiting = 0
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,12 +61,14 @@ class GroupCommit(Generic[T, R]):
 
     async def submit(self, item: T) -> R:
         """Hand in one item and wait for its result; cancelling the wait does not take the item back."""
-        if self._closing or len(self._queue) >= self._max_queue:
+        weight = 1 if self._weigh is None else self._weigh(item)
+        if self._closing or self._waiting + weight > max(self._max_queue, weight):
             raise Overloaded(
                 "shutting down" if self._closing else "too much waiting to be written", after=1.0
             )
         waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._queue.append((item, waiter))
+        self._waiting += weight
         self._arrived.set()
         if len(self._queue) >= self._max_batch:
             self._full.set()
@@ -103,14 +109,18 @@ class GroupCommit(Generic[T, R]):
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         if self._weigh is None:
-            return [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+            taken = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+            self._waiting -= len(taken)
+            return taken
         batch: list[tuple[T, asyncio.Future[R]]] = []
         weight = 0
         while self._queue:
-            weight += self._weigh(self._queue[0][0])
-            if batch and weight > self._max_batch:
+            each = self._weigh(self._queue[0][0])
+            if batch and weight + each > self._max_batch:
                 break
+            weight += each
             batch.append(self._queue.popleft())
+        self._waiting -= weight
         return batch
 
     async def _wait_for_company(self) -> None:
@@ -143,3 +153,32 @@ class GroupCommit(Generic[T, R]):
                 waiter.set_exception(result)
             else:
                 waiter.set_result(result)
+
+
+def each_alone(
+    commit: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]],
+    *,
+    also: tuple[type[RetryLater], ...] = (),
+) -> Callable[[list[T]], Awaitable[Sequence[R | BaseException]]]:
+    """`commit`, but when a batch fails each of its items is tried alone: one bad item fails alone.
+
+    With a dependency away (RetryLater) that would only multiply the waits, so the batch fails together;
+    `also` names the kinds of RetryLater that are about one item, such as a locked row.
+    """
+
+    async def guarded(items: list[T]) -> Sequence[R | BaseException]:
+        try:
+            return await commit(items)
+        except Exception as exc:
+            if len(items) == 1 or (isinstance(exc, RetryLater) and not isinstance(exc, also)):
+                raise
+            log.warning("batch_split", items=len(items), error=type(exc).__name__)
+        return [answer for item in items for answer in await alone(item)]
+
+    async def alone(item: T) -> Sequence[R | BaseException]:
+        try:
+            return await commit([item])
+        except Exception as exc:
+            return [exc]
+
+    return guarded

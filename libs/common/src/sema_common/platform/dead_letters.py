@@ -34,6 +34,8 @@ ON CONFLICT (id) DO NOTHING
 def drain(bus: Bus, db: Database, queue: str) -> AbstractAsyncContextManager[None]:
     """Move the dead letters of `queue` into Postgres while the context is open."""
 
+    KEPT.labels(queue)  # a counter that begins at 1 shows no increase
+
     async def keep(letters: list[DeadLetter]) -> None:
         await keep_letters(db, letters)
         for letter in letters:

@@ -89,6 +89,15 @@ class _FromStdlib(logging.Handler):
 _library: Any = structlog.get_logger()
 
 
+_stdout: _Stdout | None = None
+
+
+def flush() -> None:
+    """Write what this turn of the loop has still to write: before the process ends, however it ends."""
+    if _stdout is not None:
+        _stdout.flush()
+
+
 def setup(service: str, level: str = "info", fd: int = 1) -> None:
     """Configure structlog and the root logger of `logging` for this process."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -105,8 +114,9 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
             line["trace_id"] = trace_id
         return line
 
-    stdout = _Stdout(fd)
-    atexit.register(stdout.flush)  # what a loop that ended had still to write
+    global _stdout
+    _stdout = stdout = _Stdout(fd)
+    atexit.register(flush)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, enrich, describe_exception, redact, _render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

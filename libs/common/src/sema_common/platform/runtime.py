@@ -12,7 +12,6 @@ import gc
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -79,7 +78,7 @@ def run(service: str, settings_cls: type[S], open_room: OpenRoom[S]) -> NoReturn
         code = 1
     telemetry.shutdown()
     log.info("stopped", code=code)
-    sys.stdout.flush()
+    logs.flush()
     os._exit(code)  # nothing of ours is left, and a stray thread of a library must not keep us
 
 
@@ -166,6 +165,7 @@ def _watchdog(seconds: float, room: Room) -> Iterator[None]:
 
     def bite() -> None:
         log.error("watchdog", hung=room.closing or "event loop", seconds=seconds)
+        logs.flush()
         os._exit(1)
 
     timer = threading.Timer(seconds, bite)

@@ -10,11 +10,12 @@ What must never happen here: a body, a secret or an unmasked number in an attrib
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from sema_common.values.errors import Refused
 
@@ -224,24 +225,16 @@ def span(
     return Span(name, kind, parent, attributes)
 
 
+_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+"""W3C Trace Context: lower-case hex; a later version may have more fields behind."""
+
+
 def _parse(header: str) -> tuple[str, str, bool] | None:
     """Trace id, span id and the sampled flag of a W3C traceparent; None if it is malformed."""
-    parts = header.split("-")
-    if (
-        len(parts) < 4
-        or len(parts[0]) != 2
-        or len(parts[1]) != 32
-        or len(parts[2]) != 16
-        or len(parts[3]) != 2
-    ):
+    match = _TRACEPARENT.fullmatch(header)
+    if match is None or match[1] == "ff" or not match[2].strip("0") or not match[3].strip("0"):
         return None
-    try:
-        trace, parent, flags = int(parts[1], 16), int(parts[2], 16), int(parts[3], 16)
-    except ValueError:
-        return None
-    if not trace or not parent or parts[0] == "ff":
-        return None
-    return parts[1], parts[2], bool(flags & 1)
+    return match[2], match[3], bool(int(match[4], 16) & 1)
 
 
 def _file_exporter(service: str, path: str) -> "SpanExporter":

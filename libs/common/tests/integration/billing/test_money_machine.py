@@ -165,7 +165,7 @@ class MoneyMachine(RuleBasedStateMachine):
             body = {"ids": [str(m.message_id) for m in fitting]}
             until = now() + timedelta(hours=1)
             row = KeptResponse(hash_, account, account, "batch", None, b"", 202, body, until)
-            assert await idempotency.keep(tx, [row]) == {hash_}
+            assert await idempotency.keep(tx, [row], now()) == {hash_}
             return body["ids"]
 
         ids = self.bench.as_api(request, crash_at)

@@ -103,7 +103,7 @@ async def test_a_response_is_kept_and_found(api: Database) -> None:
     async with api.transaction() as tx:
         account = await open_account(tx)
         response = kept_response(account)
-        assert await idempotency.keep(tx, [response]) == {response.hash}
+        assert await idempotency.keep(tx, [response], now()) == {response.hash}
         found = await idempotency.find_kept(tx, [response.hash, key_hash(account, "other")], now())
         assert found == {response.hash: response}
         later = await idempotency.find_kept(tx, [response.hash], response.expires_at)
@@ -114,9 +114,9 @@ async def test_a_key_that_is_held_stays_with_the_first(api: Database) -> None:
     async with api.transaction() as tx:
         account = await open_account(tx)
         first, other = kept_response(account), kept_response(account, "other")
-        await idempotency.keep(tx, [first])
+        await idempotency.keep(tx, [first], now())
         second = replace(first, resource_id=new_id())
-        assert await idempotency.keep(tx, [second, other]) == {other.hash}
+        assert await idempotency.keep(tx, [second, other], now()) == {other.hash}
         assert (await idempotency.find_kept(tx, [first.hash], now()))[first.hash] == first
 
 
@@ -126,7 +126,7 @@ async def test_concurrent_calls_with_one_key_have_one_winner(api: Database) -> N
 
     async def keep() -> int:
         async with api.transaction(30) as tx:
-            return len(await idempotency.keep(tx, [kept_response(account)]))
+            return len(await idempotency.keep(tx, [kept_response(account)], now()))
 
     assert sum(await asyncio.gather(*(keep() for _ in range(24)))) == 1
 
@@ -136,10 +136,10 @@ async def test_an_expired_key_is_taken_over_and_purged(api: Database) -> None:
         account = await open_account(tx)
         old = replace(kept_response(account), expires_at=now() - timedelta(seconds=1))
         gone = replace(kept_response(account, "gone"), expires_at=now() - timedelta(seconds=1))
-        await idempotency.keep(tx, [old, gone])
+        await idempotency.keep(tx, [old, gone], now())
     fresh = replace(kept_response(account), fingerprint=b"another call")
     async with api.transaction() as tx:
-        assert await idempotency.keep(tx, [fresh]) == {fresh.hash}
+        assert await idempotency.keep(tx, [fresh], now()) == {fresh.hash}
     async with api.transaction() as tx:
         assert await idempotency.purge_expired(tx) == 1
         assert await idempotency.find_kept(tx, [fresh.hash], now()) == {fresh.hash: fresh}

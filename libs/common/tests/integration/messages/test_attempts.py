@@ -177,6 +177,37 @@ async def test_an_unfinished_attempt_says_so_under_its_own_name(
     assert await history(message.message_id) == ["submitted", "queued", f"{name}:1"]
 
 
+@pytest.mark.parametrize("outcome", ["sent", "ended"])
+async def test_an_outcome_takes_its_message_before_its_attempt(
+    api: Database, worker: Database, message: NewMessage, outcome: str
+) -> None:
+    async with worker.transaction() as tx:
+        await attempts.claim(tx, [claim_of(message)], now() + LEASE)
+
+    async def record() -> None:
+        async with worker.transaction() as tx:
+            if outcome == "sent":
+                await attempts.record_sent(tx, [sent_of(message, "agg-1", message.enqueued_at + 2 * SECOND)])
+            else:
+                await attempts.record_ended(tx, [ended_of(message)])
+
+    async with api.transaction() as holder:
+        await holder.execute(
+            "SELECT FROM orch.sms_messages WHERE message_id = $1 FOR NO KEY UPDATE", message.message_id
+        )
+        recording = asyncio.create_task(record())
+        while not await holder.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)"
+        ):
+            assert not recording.done()
+        async with worker.transaction() as tx:
+            await tx.execute(
+                "SELECT FROM orch.submit_attempts WHERE message_id = $1 FOR NO KEY UPDATE NOWAIT",
+                message.message_id,
+            )
+    await recording
+
+
 @pytest.mark.parametrize("order", list(permutations(("sent", "ended", "unfinished"))), ids="-".join)
 async def test_outcomes_end_in_a_legal_state_in_any_order(
     worker: Database, message: NewMessage, history: History, stored: Stored, order: tuple[str, ...]

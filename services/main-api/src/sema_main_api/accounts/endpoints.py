@@ -21,21 +21,22 @@ from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response, no_content
 from sema_main_api.http.routing import MANAGERS, WRITERS, Operation
-from sema_main_api.http.store import Audit, tenant_tx, write_audit
+from sema_main_api.http.store import Audit, write_audit
+from sema_main_api.http.tenants import TenantReads
 
 MAX_LIVE_KEYS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    tenant: Database
+    tenant: TenantReads
     pipeline: Database
     authenticator: Authenticator
 
 
 async def me(deps: Deps, _: Request, caller: Caller) -> Response:
     """Who is calling."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         account = await store.read_account(tx, caller.account_id)
         key = await store.read_key(tx, caller.key_id, caller.account_id) if caller.key_id else None
         user = await store.read_user(tx, caller.user_id, caller.account_id) if caller.user_id else None
@@ -87,7 +88,7 @@ async def list_keys(deps: Deps, request: Request, caller: Caller) -> Response:
     """Prefix, scopes, last used; never the key."""
     pager = Pager("api-keys", caller.account_id, read_query(request, PageQuery))
     before = pager.after(UUID)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         rows = await store.list_keys(tx, caller.account_id, before, pager.fetch)
     return json_response(pager.page(rows, schemas.Key.model_validate, lambda row: row.id))
 
@@ -128,7 +129,7 @@ async def list_senders(deps: Deps, request: Request, caller: Caller) -> Response
     query = read_query(request, schemas.SenderQuery)
     pager = Pager("sender-ids", caller.account_id, query)
     before = pager.after(UUID)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         rows = await store.list_senders(tx, caller.account_id, before, query.status, pager.fetch)
     return json_response(pager.page(rows, schemas.Sender.model_validate, lambda row: row.id))
 

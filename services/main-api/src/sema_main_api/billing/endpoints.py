@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from sema_common.billing import ledger
 from sema_common.billing.prices import PriceList, load_prices
-from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_common.values.errors import Refused
 from sema_common.values.money import Money
@@ -21,18 +20,18 @@ from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.routing import Operation
 from sema_main_api.http.schemas import MoneyObject
-from sema_main_api.http.store import tenant_tx
+from sema_main_api.http.tenants import TenantReads
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    tenant: Database
+    tenant: TenantReads
 
 
 async def balance(deps: Deps, _: Request, caller: Caller) -> Response:
     """The truth, as committed."""
     _refuse_billed_to_agent(caller)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         found = await ledger.read_balance(tx, caller.billing_account_id)
     if found is None:
         raise not_found()
@@ -51,7 +50,7 @@ async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
     _refuse_billed_to_agent(caller)
     pager = Pager("ledger", caller.account_id, read_query(request, PageQuery))
     before = pager.after(_entry_id)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         rows = await ledger.read_entries(
             tx, caller.account_id, ledger.NEWEST if before is None else before, pager.fetch
         )
@@ -73,7 +72,7 @@ async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
 
 async def pricing(deps: Deps, _: Request, caller: Caller) -> Response:
     """What a segment costs this account now, per country and network."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         prices = await load_prices(tx)
     return json_response(schemas.Pricing(data=_prices_of(prices, caller, now())))
 

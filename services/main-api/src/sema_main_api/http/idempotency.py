@@ -95,7 +95,7 @@ async def create_once(
                 created.body,
                 moment + kept.KEPT_FOR,
             )
-            if not await kept.keep(tx, [response]):
+            if not await kept.keep(tx, [response], moment):
                 raise in_flight()  # a message took the same key in this very moment
     except LockBusy:
         raise in_flight() from None

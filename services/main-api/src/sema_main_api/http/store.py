@@ -1,13 +1,12 @@
 """The floor's statements: who a key or user is, the tenant of a transaction, idempotency's lock, the audit log."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from sema_common.platform.db import Database, Row, Tx
+from sema_common.platform.db import Row, Tx
 from sema_main_api.http.callers import Caller, Principal, Staff
 
 
@@ -86,15 +85,9 @@ async def touch_keys(tx: Tx, used: Mapping[UUID, datetime]) -> None:
 SQL_SET_TENANT: Final[LiteralString] = "SELECT set_config('app.tenant_id', $1, true)"
 
 
-@asynccontextmanager
-async def tenant_tx(db: Database, caller: Caller) -> AsyncIterator[Tx]:
-    """A transaction on the tenant-facing pool that sees the caller's tenant only (row-level security).
-
-    The wall is the tenant's: inside an agent's tenant every query names its account as well.
-    """
-    async with db.transaction() as tx:
-        await tx.execute(SQL_SET_TENANT, str(caller.tenant_id))
-        yield tx
+async def set_tenant(tx: Tx, tenant_id: UUID) -> None:
+    """Say for which tenant this transaction reads: row-level security shows it nothing else."""
+    await tx.execute(SQL_SET_TENANT, str(tenant_id))
 
 
 SQL_LOCK_KEY: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"

@@ -19,6 +19,11 @@ RELAY_LEFT = Counter("sema_relay_left_total", "Messages left to the sweep")
 SWEPT = Counter("sema_sweep_published_total", "Messages that the sweep published")
 UNPUBLISHED = Gauge("sema_unpublished_messages", "Messages still submitted, in Postgres")
 UNPUBLISHED_AGE = Gauge("sema_unpublished_oldest_seconds", "Age of the oldest message still submitted")
+REFERENCE_BROKEN = Gauge(
+    "sema_reference_broken",
+    "1 while a part of what is decided by cannot be built and the last good one stands",
+    ["part"],
+)
 PARTITIONS_UNTIL = Gauge("sema_partitions_until_timestamp", "End of the newest monthly partition")
 LEDGER_DRIFT = Gauge(
     "sema_ledger_drift_accounts", "Accounts whose balance is not the sum of their ledger; must be 0"

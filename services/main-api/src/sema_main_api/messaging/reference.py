@@ -6,8 +6,9 @@ A change of prices, networks or content rules is seen within `REFRESH_SECONDS`, 
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
 from uuid import UUID
 
 from sema_aggregators.port import Capabilities
@@ -16,11 +17,13 @@ from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import StoreUnavailable
 from sema_common.values.networks import MnoTable
-from sema_content_checker import Rule, RuleSet
-from sema_main_api.messaging import store
+from sema_content_checker import RuleSet
+from sema_main_api.messaging import metrics, store
 from sema_main_api.messaging.rules.admission import Reference
 
 log = get_logger()
+
+T = TypeVar("T")
 
 REFRESH_SECONDS: Final = 5.0
 SENDER_SECONDS: Final = 10.0
@@ -52,28 +55,44 @@ class ReferenceData:
             raise StoreUnavailable("prices and rules have not been read yet")
         return self._current
 
+    async def check(self) -> None:
+        """For readiness: nothing can be accepted before prices and rules were read."""
+        _ = self.current
+
     async def refresh(self) -> None:
-        """Read again what changed; building the tables takes some ms, so it happens off the event loop."""
+        """Read again what changed; building the tables takes some ms, so it happens off the event loop.
+
+        A registry or a rule that cannot be built leaves the last good one in force, and says so: prices must
+        not freeze because of a bad rule. Without a last good one nothing is accepted.
+        """
         async with self._db.transaction() as tx:
             version = await store.reference_version(tx)
             if version == self._version:
                 return
             prices = await load_prices(tx)
-            networks = await store.networks(tx)
+            rows = await store.networks(tx)
             rules = await store.content_rules(tx)
-        self._current = Reference(
-            prices=prices,
-            networks=await asyncio.to_thread(MnoTable, networks),
-            content=await asyncio.to_thread(
-                RuleSet,
-                version[-1],
-                [Rule(r["kind"], r["value"], r["language"], r["whole_word"]) for r in rules],
-            ),
-            live_routes=self._live_routes,
-            test_routes=self._test_routes,
+        last = self._current
+        networks = await self._build("networks", last.networks if last else None, partial(MnoTable, rows))
+        content = await self._build(
+            "content", last.content if last else None, partial(RuleSet, version[-1], rules)
         )
+        self._current = Reference(prices, networks, content, self._live_routes, self._test_routes)
         self._version = version
-        log.info("reference_refreshed", networks=len(networks), content_rules=len(rules))
+        log.info("reference_refreshed", networks=len(rows), content_rules=len(rules))
+
+    @staticmethod
+    async def _build(what: str, last_good: T | None, build: Callable[[], T]) -> T:
+        try:
+            built = await asyncio.to_thread(build)
+        except ValueError as exc:
+            metrics.REFERENCE_BROKEN.labels(what).set(1)
+            log.error("reference_broken", what=what, detail=str(exc))
+            if last_good is None:
+                raise StoreUnavailable(f"the {what} cannot be read") from exc
+            return last_good
+        metrics.REFERENCE_BROKEN.labels(what).set(0)
+        return built
 
     async def senders(self, account_id: UUID, wanted: str) -> frozenset[str]:
         """The approved sender IDs of an account, at most `SENDER_SECONDS` old."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
 from sema_common.platform.db import Row, Tx
 from sema_common.values.networks import MnoRow
+from sema_content_checker import Rule
 
 SQL_APPROVED_SENDERS: Final[LiteralString] = """
 SELECT sender FROM core.sender_ids WHERE account_id = $1 AND status = 'approved'
@@ -19,11 +20,12 @@ async def approved_senders(tx: Tx, account_id: UUID) -> frozenset[str]:
     return frozenset(row["sender"] for row in await tx.fetch(SQL_APPROVED_SENDERS, account_id))
 
 
-# Any insert or update gives a row a newer xmin, and a delete changes the count: cheaper than reading it all.
+# Whatever is inserted, updated or deleted changes the sum of the xmins, in whatever order it commits (a maximum
+# would miss an older transaction that commits late): cheaper than reading it all.
 SQL_REFERENCE_VERSION: Final[LiteralString] = """
-SELECT (SELECT (count(*), max(xmin::text::bigint))::text FROM billing.pricing_tiers) AS prices,
-       (SELECT (count(*), max(xmin::text::bigint))::text FROM core.mno_prefixes) AS networks,
-       (SELECT (count(*), max(xmin::text::bigint))::text FROM core.content_blocklist) AS content
+SELECT (SELECT (count(*), sum(xmin::text::bigint))::text FROM billing.pricing_tiers) AS prices,
+       (SELECT (count(*), sum(xmin::text::bigint))::text FROM core.mno_prefixes) AS networks,
+       (SELECT (count(*), sum(xmin::text::bigint))::text FROM core.content_blocklist) AS content
 """
 
 
@@ -43,13 +45,13 @@ async def networks(tx: Tx) -> list[MnoRow]:
 
 
 SQL_CONTENT_RULES: Final[LiteralString] = """
-SELECT id, kind, value, language, whole_word FROM core.content_blocklist ORDER BY id
+SELECT kind, value, language, whole_word FROM core.content_blocklist ORDER BY id
 """
 
 
-async def content_rules(tx: Tx) -> list[Row]:
+async def content_rules(tx: Tx) -> list[Rule]:
     """Every rule that staff have set."""
-    return await tx.fetch(SQL_CONTENT_RULES)
+    return [Rule(*row.values()) for row in await tx.fetch(SQL_CONTENT_RULES)]
 
 
 SQL_MESSAGE: Final[LiteralString] = f"""

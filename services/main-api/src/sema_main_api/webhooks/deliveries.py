@@ -18,7 +18,6 @@ from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.routing import WRITERS, Operation
 from sema_main_api.http.schemas import Reference
-from sema_main_api.http.store import tenant_tx
 from sema_main_api.webhooks import schemas, store
 from sema_main_api.webhooks.endpoints import QUEUE, Deps
 
@@ -32,7 +31,7 @@ async def list_all(deps: Deps, request: Request, caller: Caller) -> Response:
     endpoint_id = request.path_id()
     pager = Pager(f"deliveries:{endpoint_id}", caller.account_id, query)
     before = pager.after(_position)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         if await store.read_endpoint(tx, endpoint_id, caller.account_id) is None:
             raise not_found()
         rows = await store.list_deliveries(
@@ -49,7 +48,7 @@ async def list_all(deps: Deps, request: Request, caller: Caller) -> Response:
 
 async def read(deps: Deps, request: Request, caller: Caller) -> Response:
     """One delivery with every attempt."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         row = await _existing(tx, request.path_id(), caller)
         payload = await store.read_payload(tx, row.id, caller.account_id)
         attempts = await store.list_attempts(tx, row.id)
@@ -60,7 +59,7 @@ async def read(deps: Deps, request: Request, caller: Caller) -> Response:
 
 async def redeliver(deps: Deps, request: Request, caller: Caller) -> Response:
     """202: it will be tried again, whatever became of it."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         row = await _existing(tx, request.path_id(), caller)
     wanted = Redeliver(delivery_id=row.id, account_id=caller.account_id)
     await deps.bus.publish(QUEUE, wanted, event_id=new_id(), traceparent=traceparent())

@@ -24,7 +24,8 @@ from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response, no_content
 from sema_main_api.http.routing import OWNERS, WRITERS, Operation
-from sema_main_api.http.store import Audit, tenant_tx, write_audit
+from sema_main_api.http.store import Audit, write_audit
+from sema_main_api.http.tenants import TenantReads
 from sema_main_api.webhooks import schemas, store
 
 QUEUE: Final = "webhooks.outbound"
@@ -38,7 +39,7 @@ DISABLED_BY_CUSTOMER: Final = "disabled by its owner"
 class Deps:
     """`allow_loopback`: on a developer's machine webhooks may stay on it."""
 
-    tenant: Database
+    tenant: TenantReads
     pipeline: Database
     bus: Bus
     box: SecretBox
@@ -75,14 +76,14 @@ async def list_all(deps: Deps, request: Request, caller: Caller) -> Response:
     """The account's endpoints."""
     pager = Pager("webhooks", caller.account_id, read_query(request, PageQuery))
     before = pager.after(UUID)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         rows = await store.list_endpoints(tx, caller.account_id, before, pager.fetch)
     return json_response(pager.page(rows, schemas.Webhook.model_validate, lambda row: row.id))
 
 
 async def read(deps: Deps, request: Request, caller: Caller) -> Response:
     """One endpoint, with why it is disabled if it is."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         row = await store.read_endpoint(tx, request.path_id(), caller.account_id)
     if row is None:
         raise not_found()
@@ -148,7 +149,7 @@ async def rotate_secret(deps: Deps, request: Request, caller: Caller) -> Respons
 
 async def test(deps: Deps, request: Request, caller: Caller) -> Response:
     """202: a `webhook.test` event is on its way to this endpoint, whatever it subscribed to."""
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         row = await store.read_endpoint(tx, request.path_id(), caller.account_id)
     if row is None:
         raise not_found()

@@ -1,6 +1,7 @@
 """The group commit on a real Postgres, under the role that production uses."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -8,11 +9,12 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
+from sema_common.messages.store import idempotency
 from sema_common.messages.store.accepting import NewMessage
-from sema_common.messages.store.idempotency import fingerprint, key_hash
+from sema_common.messages.store.idempotency import KEPT_FOR, KeptResponse, fingerprint, key_hash
 from sema_common.platform.db import Database, Tx
-from sema_common.values.errors import LockBusy, OutcomeUnknown, Refused, StoreUnavailable
-from sema_main_api.messaging import accepting as accepting_module
+from sema_common.values.clock import now
+from sema_common.values.errors import LockBusy, OutcomeUnknown, Refused, RetryLater, StoreUnavailable
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.endpoints.sending import accepted_object, batch_object
 from sema_main_api.messaging.rules.crediting import Answer, Key, Submission
@@ -151,9 +153,7 @@ async def test_each_item_of_a_batch_stands_alone(accepting: Accepting, owner: Co
 async def test_a_balance_locked_elsewhere_delays_nobody_else_and_ends_in_503(
     accepting: Accepting,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(accepting_module, "WAIT_FOR_LOCK_SECONDS", 0.5)
     busy, free = await open_account(owner, "10"), await open_account(owner, "10")
     async with owner.transaction():
         await owner.execute("SELECT FROM billing.credits WHERE account_id = $1 FOR UPDATE", busy.account_id)
@@ -202,3 +202,47 @@ async def test_a_lost_answer_to_commit_is_looked_up(
     assert isinstance(result, Answer if happened else StoreUnavailable)
     assert not isinstance(result, OutcomeUnknown)
     assert (await books(owner, account))["messages"] == len(relay.messages) == int(happened)
+
+
+async def test_one_bad_row_fails_alone(accepting: Accepting, owner: Connection) -> None:
+    account = await open_account(owner, "10")
+    good, bad = single(account), message(account)
+    bad = dataclasses.replace(bad, country="KENYA")  # the column holds two letters
+    results = await outcomes(
+        accepting, [good, Submission(account, [bad], lambda _: accepted_object(bad)), single(account)]
+    )
+    assert [isinstance(result, Answer) for result in results] == [True, False, True]
+    assert (await books(owner, account))["messages"] == 2
+
+
+async def test_a_key_that_somebody_else_took_meanwhile_fails_alone(
+    accepting: Accepting, owner: Connection, db: Database
+) -> None:
+    account = await open_account(owner, "10")
+    wanted = single(account, key="k")
+    assert wanted.key is not None
+    row = rules_kept(account, wanted.key)
+    async with db.transaction() as tx:
+        await idempotency.keep(tx, [row], now())
+        racing = asyncio.create_task(outcomes(accepting, [wanted, single(account)]))
+        async with asyncio.timeout(10):
+            while not racing.done() and not await waits_for_a_lock(owner):
+                pass
+    lost, neighbour = await racing
+    assert isinstance(neighbour, Answer)
+    assert isinstance(lost, Answer | Refused | RetryLater)
+    assert (await books(owner, account))["messages"] == 1
+
+
+def rules_kept(account: Account, key: Key) -> KeptResponse:
+    """What a create of another kind would have kept under this key."""
+    return KeptResponse(
+        key.hash, account.tenant_id, account.account_id, "webhook", None, b"other", 201, {}, now() + KEPT_FOR
+    )
+
+
+async def waits_for_a_lock(owner: Connection) -> bool:
+    found: bool = await owner.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')"
+    )
+    return found

@@ -70,13 +70,16 @@ ON CONFLICT (hash) DO UPDATE SET
     message_id = excluded.message_id, resource_type = excluded.resource_type, resource_id = excluded.resource_id,
     fingerprint = excluded.fingerprint, http_status = excluded.http_status,
     response_body = excluded.response_body, created_at = now(), expires_at = excluded.expires_at
-WHERE kept.expires_at <= now()
+WHERE kept.expires_at <= $11
 RETURNING hash
 """
 
 
-async def keep(tx: Tx, responses: Sequence[KeptResponse]) -> set[str]:
-    """Keep these responses; a hash missing from the answer is held by another call that came first."""
+async def keep(tx: Tx, responses: Sequence[KeptResponse], now: datetime) -> set[str]:
+    """Keep these responses; a hash missing from the answer is held by another call that came first.
+
+    `now` is the moment that `find_kept` was asked with: one clock decides what has expired.
+    """
     ordered = sorted(responses, key=lambda response: response.hash)
     rows = await tx.fetch(
         SQL_KEEP,
@@ -90,6 +93,7 @@ async def keep(tx: Tx, responses: Sequence[KeptResponse]) -> set[str]:
         [r.http_status for r in ordered],
         [r.response_body for r in ordered],
         [r.expires_at for r in ordered],
+        now,
     )
     return {row["hash"] for row in rows}
 

@@ -1,6 +1,6 @@
 """One message as it is stored, and how a row is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, LiteralString
@@ -17,10 +17,6 @@ COLUMNS: Final[
     m.currency, m.country, m.operator_id, m.route_id, m.status, m.attempt_count, m.last_error, m.metadata,
     m.callback_url, m.traceparent, m.valid_until, m.enqueued_at, m.queued_at, m.sent_at, m.delivered_at,
     m.status_updated_at"""
-
-
-WIDTH: Final = 30
-"""How many columns that is; a statement may return more behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,9 @@ class MessageRow:
         )
 
 
+_WIDTH: Final = len(fields(MessageRow))
+
+
 def message_row(row: Row) -> MessageRow:
     """A record whose first columns are `COLUMNS`."""
-    return MessageRow(*list(row.values())[:WIDTH])
+    return MessageRow(*list(row.values())[:_WIDTH])

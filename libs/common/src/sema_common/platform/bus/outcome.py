@@ -154,7 +154,7 @@ class Outcomes(Generic[V]):
 
     async def park(self, item: Item[Any], reason: str) -> None:
         """Set one delivery aside in the dead-letter queue."""
-        log.warning("messageparked", queue=self.queue, reason=reason)
+        log.warning("delivery_parked", queue=self.queue, reason=reason)
         if await self._forward(topology.dead_letter_queue(self.queue), item, reason):
             self._count("parked", 1)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sema_common.platform.db import Database
 from sema_main_api.http.limits import Limits
+from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.reference import ReferenceData
 
@@ -16,5 +17,5 @@ class Messaging:
     reference: ReferenceData
     limits: Limits
     pipeline: Database
-    tenant: Database
+    tenant: TenantReads
     allow_loopback: bool

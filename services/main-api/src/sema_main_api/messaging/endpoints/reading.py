@@ -16,7 +16,6 @@ from sema_main_api.http.callers import Caller
 from sema_main_api.http.paging import PageQuery, Pager
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
-from sema_main_api.http.store import tenant_tx
 from sema_main_api.messaging import store
 from sema_main_api.messaging.endpoints.deps import Messaging
 
@@ -41,7 +40,7 @@ class ListQuery(PageQuery):
 async def get_message(deps: Messaging, request: Request, caller: Caller) -> Response:
     """GET /v1/messages/{id}."""
     message_id = path_id(request)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         row = await store.message(tx, message_id, id_time(message_id), caller.account_id)
     if row is None:
         raise problems.not_found()
@@ -51,7 +50,7 @@ async def get_message(deps: Messaging, request: Request, caller: Caller) -> Resp
 async def get_events(deps: Messaging, request: Request, caller: Caller) -> Response:
     """GET /v1/messages/{id}/events: the whole journey, oldest first."""
     message_id = path_id(request)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         if await store.message(tx, message_id, id_time(message_id), caller.account_id) is None:
             raise problems.not_found()
         rows = await store.events(tx, message_id, id_time(message_id))
@@ -72,7 +71,7 @@ async def list_messages(deps: Messaging, request: Request, caller: Caller) -> Re
     metadata, query = read_filters(request)
     pager = Pager("messages", caller.account_id, query)
     last = pager.after(parse_message_id)
-    async with tenant_tx(deps.tenant, caller) as tx:
+    async with deps.tenant.of(caller) as tx:
         rows = await store.messages(
             tx,
             caller.account_id,

@@ -1,7 +1,7 @@
 """POST /v1/messages, /batch and /estimate: read, decide, accept, answer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -47,6 +47,7 @@ async def send(deps: Messaging, request: Request, caller: Caller) -> Response:
     else:
         submission = Submission(caller, [message], lambda _: accepted_object(message), key)
         answer = await accept(deps, submission)
+        count(answer, caller, [answer.body])
     request.noted["message_id"] = answer.body["id"]
     return respond(answer, rates)
 
@@ -70,6 +71,7 @@ async def send_batch(deps: Messaging, request: Request, caller: Caller) -> Respo
     messages = [item for item in admitted if isinstance(item, NewMessage)]
     submission = Submission(caller, messages, lambda unpaid: batch_object(admitted, unpaid), key, batch=True)
     answer = await accept(deps, submission)
+    count(answer, caller, (entry["message"] for entry in answer.body["data"] if "message" in entry))
     request.noted["accepted"] = answer.body["accepted"]
     return respond(answer, rates)
 
@@ -121,14 +123,18 @@ async def admit(deps: Messaging, wanted: SendRequest, caller: Caller, key: Key |
 
 
 async def accept(deps: Messaging, submission: Submission) -> Answer:
-    """Commit it; counted by lane and mode."""
+    """Commit it."""
     answer = await deps.accepting.accept(submission)
     if answer.replayed:
         metrics.REPLAYED.inc()
-    else:
-        for message in submission.messages:
-            metrics.accepted(message.lane, submission.asker.mode).inc()
     return answer
+
+
+def count(answer: Answer, caller: Caller, messages: Iterable[Mapping[str, Any]]) -> None:
+    """Count what was accepted just now, by lane and mode."""
+    if not answer.replayed:
+        for message in messages:
+            metrics.accepted(message["lane"], caller.mode).inc()
 
 
 async def answered_before(deps: Messaging, key: Key) -> Answer | None:

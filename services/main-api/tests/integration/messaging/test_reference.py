@@ -1,0 +1,79 @@
+"""What is decided by: changes are seen, and a bad rule spoils nothing else."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from sema_aggregators import Celcom, TestMode
+from sema_common.platform.db import Database
+from sema_common.values.errors import StoreUnavailable
+from sema_main_api.messaging.reference import ReferenceData
+from tests.kit.accounts import Connection, open_account
+from tests.kit.fixtures import TestDatabase
+
+
+@pytest.fixture
+async def owner(database: TestDatabase) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(database.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def reference(database: TestDatabase) -> AsyncIterator[ReferenceData]:
+    async with Database.open(database.dsn("main_api_pipeline"), max_size=2) as db:
+        yield ReferenceData(db, [Celcom().capabilities], [TestMode().capabilities])
+
+
+async def test_nothing_is_accepted_before_it_was_read(reference: ReferenceData) -> None:
+    with pytest.raises(StoreUnavailable):
+        await reference.check()
+    await reference.refresh()
+    await reference.check()
+
+
+async def test_a_rule_that_cannot_be_built_leaves_the_last_good_ones_and_prices_go_on(
+    reference: ReferenceData, owner: Connection
+) -> None:
+    await reference.refresh()
+    before = reference.current
+    await owner.execute("INSERT INTO core.content_blocklist (kind, value) VALUES ('pattern', '(')")
+    await owner.execute("UPDATE billing.pricing_tiers SET price = 9 WHERE country = 'UG'")
+    await reference.refresh()
+    assert reference.current.content is before.content
+    assert reference.current.prices is not before.prices
+    await owner.execute("DELETE FROM core.content_blocklist WHERE value = '('")
+    await reference.refresh()
+    assert reference.current.content is not before.content
+
+
+async def test_a_change_by_an_older_transaction_that_commits_late_is_seen(
+    reference: ReferenceData, database: TestDatabase, owner: Connection
+) -> None:
+    late = await asyncpg.connect(database.owner_dsn)
+    transaction = late.transaction()
+    await transaction.start()
+    await late.execute("UPDATE billing.pricing_tiers SET price = 8 WHERE country = 'UG'")
+    await owner.execute("UPDATE billing.pricing_tiers SET price = 8 WHERE country = 'TZ'")
+    await reference.refresh()
+    before = reference.current
+    await transaction.commit()
+    await late.close()
+    await reference.refresh()
+    assert reference.current is not before
+
+
+async def test_a_sender_approved_a_moment_ago_may_be_used(
+    reference: ReferenceData, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await open_account(owner, "0")
+    assert await reference.senders(account.account_id, "ACME") == frozenset()
+    await owner.execute(
+        "INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status)"
+        " VALUES (gen_random_uuid(), $1, $1, 'ACME', 'acme', 'approved')",
+        account.account_id,
+    )
+    assert await reference.senders(account.account_id, "ACME") == frozenset(), "at most one look a second"
+    monkeypatch.setattr("sema_main_api.messaging.reference.UNKNOWN_SENDER_SECONDS", 0.0)
+    assert await reference.senders(account.account_id, "ACME") == frozenset({"ACME"})
