@@ -11,10 +11,10 @@ from sema_webhook_delivery import store
 from sema_webhook_delivery.clients import WebhookClient
 from sema_webhook_delivery.dispatch import Dispatcher, Task
 from sema_webhook_delivery.handlers import MESSAGES, Outbound
-from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.loops import CLAIM_EVERY, MEASURE_EVERY, PURGE_EVERY, Loops
 from sema_webhook_delivery.settings import Settings
 from sema_webhook_delivery.subscribers import Subscribers
+from sema_webhook_delivery.turns import Turns
 
 QUEUE: Final = "webhooks.outbound"
 

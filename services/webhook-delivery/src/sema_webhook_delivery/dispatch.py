@@ -26,9 +26,9 @@ from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
 from sema_webhook_delivery import metrics, rules, store
 from sema_webhook_delivery.clients import Answer, WebhookClient
-from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.rules import Attempt, Outcome, Owed, Subscriber, Verdict
 from sema_webhook_delivery.subscribers import Subscribers
+from sema_webhook_delivery.turns import Turns
 
 log = get_logger()
 
@@ -87,6 +87,7 @@ class Dispatcher:
         )
         self._stack = contextlib.AsyncExitStack()
         self._working: set[asyncio.Task[None]] = set()
+        self._in_hand: set[UUID] = set()
         self._stopping = False
 
     async def __aenter__(self) -> Self:
@@ -123,10 +124,15 @@ class Dispatcher:
         return None if wait is None else at + timedelta(seconds=wait)
 
     def take(self, claimed: Sequence[Owed], subscribers: dict[UUID, Subscriber], claimed_at: float) -> None:
-        """Take over deliveries claimed at `claimed_at` (monotonic): attempt, defer or cancel each of them."""
+        """Take over deliveries claimed at `claimed_at` (monotonic): attempt, defer or cancel each of them.
+
+        What is being attempted or written down is left to that: its outcome settles the row for both claims.
+        """
         at = now()
         outcomes = []
         for owed in claimed:
+            if owed.id in self._in_hand:
+                continue
             subscriber = subscribers.get(owed.account_id)
             where = rules.address(owed, subscriber) if subscriber is not None else None
             if where is None:
@@ -150,6 +156,7 @@ class Dispatcher:
 
     def _pump(self) -> None:
         while not self._stopping and (task := self._turns.next(time.monotonic())) is not None:
+            self._in_hand.add(task.id)
             self._spawn(self._attempt(task))
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
@@ -163,6 +170,12 @@ class Dispatcher:
             log.error("delivery_failed_by_a_bug", exc_info=exc)
 
     async def _attempt(self, task: Task) -> None:
+        try:
+            await self._record(await self._attempted(task))
+        finally:
+            self._in_hand.discard(task.id)
+
+    async def _attempted(self, task: Task) -> Outcome:
         owed = task.owed
         started_at = now()
         with telemetry.span("deliver webhook", "client", parent=owed.traceparent) as span:
@@ -179,7 +192,7 @@ class Dispatcher:
         for other in closed_out:
             self._spawn(self._record(self._postponed(other.owed)))
         factor = random.uniform(1 - rules.JITTER, 1 + rules.JITTER)
-        await self._record(rules.outcome(owed, attempt, now(), factor, asked, self._scale))
+        return rules.outcome(owed, attempt, now(), factor, asked, self._scale)
 
     async def _post(self, task: Task, at: datetime) -> Answer:
         try:

@@ -67,8 +67,9 @@ class Outbound:
         self._dispatcher.take(list(ours.values()), subscribers, claimed_at)
 
     async def _redeliver(self, wishes: Sequence[tuple[UUID, UUID]]) -> None:
+        subscribers = await self._subscribers.of(account_id for _, account_id in wishes)
         claimed_at = time.monotonic()
         async with self._db.transaction() as tx:
             owed = await store.redeliver(tx, wishes, now() + LEASE)
         metrics.DELIVERIES.labels("redelivered").inc(len(owed))
-        self._dispatcher.take(owed, await self._subscribers.of(each.account_id for each in owed), claimed_at)
+        self._dispatcher.take(owed, subscribers, claimed_at)

@@ -122,16 +122,22 @@ async def claim_due(tx: Tx, now: datetime, lease_until: datetime, limit: int) ->
     return [_owed(row) for row in await tx.fetch(SQL_CLAIM_DUE, now, lease_until, limit)]
 
 
+# What is due within a lease may be in somebody's hands, and if not it is tried in a moment without being asked.
+# The five seconds are for clocks that differ.
 SQL_REDELIVER: Final[LiteralString] = f"""
 UPDATE webhooks.deliveries d SET state = 'pending', next_attempt_at = $3, completed_at = NULL
 FROM unnest($1::uuid[], $2::uuid[]) AS wish (id, account_id)
 WHERE d.id = wish.id AND d.account_id = wish.account_id
+  AND (d.next_attempt_at IS NULL OR d.next_attempt_at > $3::timestamptz + interval '5 seconds')
 RETURNING {_OWED}
 """
 
 
 async def redeliver(tx: Tx, wishes: Sequence[tuple[UUID, UUID]], lease_until: datetime) -> list[Owed]:
-    """Make deliveries (id, account) pending again, whatever became of them, and take them for ourselves."""
+    """Make deliveries (id, account) pending again, whatever became of them, and take them for ourselves.
+
+    Those that are pending and due before `lease_until` are left alone: an attempt is under way or about to be.
+    """
     wishes = sorted(set(wishes))
     ids, accounts = [id_ for id_, _ in wishes], [account for _, account in wishes]
     return [_owed(row) for row in await tx.fetch(SQL_REDELIVER, ids, accounts, lease_until)]

@@ -54,7 +54,7 @@ W = TypeVar("W", bound=Waiting)
 class Line(Generic[W]):
     """One target. `open` maps each request in flight to (started, counted as suspect), oldest first."""
 
-    waiting: deque[W] = field(default_factory=deque)
+    waiting: "OrderedDict[UUID, W]" = field(default_factory=OrderedDict)
     open: "OrderedDict[UUID, tuple[float, bool]]" = field(default_factory=OrderedDict)
     well: bool = False
     failures: int = 0
@@ -110,14 +110,20 @@ class Turns(Generic[W]):
         return sum(line.closed_until > now for line in self._lines.values())
 
     def offer(self, item: W, now: float) -> None:
-        """Take in a delivery; ask `refused_for` first, the bounds are its business."""
+        """Take in a delivery; ask `refused_for` first, the bounds are its business.
+
+        An id is here once. If it waits already, the newer claim takes the older one's place; if it is in
+        flight, the offer is ignored, or two attempts would share one slot and only one could give it back.
+        """
         line = self._lines.get(item.target)
         if line is None:
             self._forget_idle()
             line = self._lines[item.target] = Line()
         self._lines.move_to_end(item.target)
-        line.waiting.append(item)
-        self.waiting += 1
+        if item.id in line.open:
+            return
+        self.waiting += item.id not in line.waiting
+        line.waiting[item.id] = item
         self._enlist(line, now)
 
     def next(self, now: float) -> W | None:
@@ -183,7 +189,7 @@ class Turns(Generic[W]):
         item = None
         if len(line.open) < (1 if suspect else self._window):
             while item is None and line.waiting:
-                item = line.waiting.popleft()
+                _, item = line.waiting.popitem(last=False)
                 self.waiting -= 1
                 if item.start_before < now:  # the claim is too old; whoever claims the row next has it
                     item = None
@@ -195,7 +201,7 @@ class Turns(Generic[W]):
         return item
 
     def _empty(self, line: Line[W]) -> list[W]:
-        items = list(line.waiting)
+        items = list(line.waiting.values())
         line.waiting.clear()
         self.waiting -= len(items)
         return items

@@ -6,9 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook
 
 from sema_common.values.errors import StoreUnavailable
@@ -199,6 +200,57 @@ async def test_a_redelivery_goes_on_counting(world: World, eventually: Eventuall
         await eventually(twice)
     assert [a["attempt"] for a in await world.attempts()] == [1, 2]
     assert (await world.deliveries())[0]["state"] == "succeeded"
+
+
+async def test_impatient_redeliveries_are_one_attempt_and_cost_no_slot(
+    world: World, eventually: Eventually
+) -> None:
+    customer = await world.customer()
+    await world.endpoint(customer, "/hook")
+
+    async def redeliver(id_: UUID, times: int) -> None:
+        for _ in range(times):
+            wish = Redeliver(delivery_id=id_, account_id=customer.account_id)
+            await world.bus.publish(QUEUE, wish, event_id=uuid4())
+
+    async with world.room(max_in_flight=2):
+        await world.publish(customer.fact())
+        await eventually(settled(world, "succeeded"))
+        (row,) = await world.deliveries()
+        world.receiver.hangs.add("/hook")
+        await redeliver(row["id"], 2)
+        await world.receiver.arrived("/hook", 2)
+        # Nobody remembers its claim any more, as when its endpoint is disabled: now only memory knows better.
+        await world.db.execute(
+            "UPDATE webhooks.deliveries SET state = 'cancelled', next_attempt_at = NULL, completed_at = now()"
+        )
+        await redeliver(row["id"], 2)
+        await eventually(settled(world, "pending"))
+        asyncio.get_running_loop().call_later(0.3, world.receiver.released.set)
+        await eventually(settled(world, "succeeded"))
+        await world.publish(*(customer.fact() for _ in range(5)))
+        await world.receiver.arrived("/hook", 7)
+        await eventually(settled(world, *["succeeded"] * 6))
+        assert REGISTRY.get_sample_value("sema_webhook_in_flight") == 0
+    assert len(world.receiver.at("/hook")) == 7
+    assert [a["attempt"] for a in await world.attempts() if a["delivery_id"] == row["id"]] == [1, 2]
+
+
+async def test_a_wish_brings_a_far_retry_forward(world: World, eventually: Eventually) -> None:
+    customer = await world.customer()
+    await world.endpoint(customer, "/hook")
+    world.receiver.replies_with("/hook", 500, 200)
+
+    async def tried() -> bool:
+        return len(await world.attempts()) == 1
+
+    async with world.room(retry_scale=1.0):
+        await world.publish(customer.fact())
+        await eventually(tried)
+        (row,) = await world.deliveries()
+        wish = Redeliver(delivery_id=row["id"], account_id=customer.account_id)
+        await world.bus.publish(QUEUE, wish, event_id=uuid4())
+        await eventually(settled(world, "succeeded"))
 
 
 async def test_a_test_ping_goes_to_one_endpoint(world: World, eventually: Eventually) -> None:

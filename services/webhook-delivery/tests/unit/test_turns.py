@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sema_webhook_delivery import turns
-from sema_webhook_delivery.turns import Turns
 from sema_webhook_delivery.rules import Verdict
+from sema_webhook_delivery.turns import Turns
 
 GOOD, BAD = Verdict.DELIVERED, Verdict.FAILED
 
@@ -144,6 +144,29 @@ def test_a_claim_that_has_waited_too_long_is_not_used() -> None:
     assert desk.waiting == 0
 
 
+def test_an_id_that_waits_already_keeps_its_place_under_the_newer_claim() -> None:
+    desk = make()
+    again = uuid4()
+    desk.offer(Item("a", start_before=1.0, id=again), 0.0)
+    offer(desk, "a")
+    desk.offer(Item("a", start_before=9.0, id=again), 0.0)
+    assert desk.waiting == 2
+    (item,) = start(desk, 2.0)
+    assert (item.id, item.start_before) == (again, 9.0)
+    assert desk.waiting == 1
+
+
+def test_an_id_in_flight_is_not_taken_again_and_gives_its_slot_back() -> None:
+    desk = make()
+    prove(desk, "a")
+    offer(desk, "a")
+    (item,) = start(desk)
+    desk.offer(item, 0.0)
+    assert (desk.waiting, start(desk)) == (0, [])
+    desk.finished(item, GOOD, 0.0)
+    assert desk.in_flight == 0
+
+
 def test_memory_is_bounded_per_target_and_in_all() -> None:
     desk = make(max_waiting=turns.LINE_MAX + 1)
     prove(desk, "a")
@@ -165,10 +188,12 @@ def test_whatever_happens_counts_agree_and_nothing_is_stuck(data: st.DataObject)
     offered = ended = 0
     for _ in range(data.draw(st.integers(1, 60))):
         now += data.draw(st.sampled_from([0.0, 0.3, 2.0, 40.0]))
-        action = data.draw(st.sampled_from(["offer", "start", "finish"]))
+        action = data.draw(st.sampled_from(["offer", "again", "start", "finish"]))
         if action == "offer":
             offer(desk, data.draw(st.sampled_from("abcdefgh")), 2, now)
             offered += 2
+        elif action == "again" and open_:
+            desk.offer(open_[data.draw(st.integers(0, len(open_) - 1))], now)
         elif action == "start":
             open_ += start(desk, now)
         elif open_:
