@@ -24,6 +24,9 @@ the one that sends, or a request meets a connection that is just going away."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of request line and headers together; nginx takes 32 KiB by default."""
 
+BODY_COMPLETE: Final = "sema.body_complete"
+"""In the scope once the whole body has arrived: reading it cannot wait, so nobody needs to guard the wait."""
+
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
@@ -49,6 +52,10 @@ class _BoundedHead(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_done = self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.scope[BODY_COMPLETE] = True  # type: ignore[typeddict-unknown-key]
+        super().on_message_complete()
 
     def on_message_begin(self) -> None:
         self._in_body = False

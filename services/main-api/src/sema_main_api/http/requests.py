@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.types import Receive, Scope, Send
 
+from sema_common.platform.server import BODY_COMPLETE
 from sema_common.values.errors import Refused
 from sema_main_api.http.problems import not_found
 
@@ -59,8 +60,11 @@ class Request(StarletteRequest):
         """The whole body. Refused(413) as soon as it is longer than this operation takes, 408 when it never ends."""
         if not hasattr(self, "_body"):
             try:
-                async with asyncio.timeout(BODY_SECONDS):
+                if BODY_COMPLETE in self.scope:  # nearly always, and a timeout costs more than the reading
                     self._body = await self._read()
+                else:
+                    async with asyncio.timeout(BODY_SECONDS):
+                        self._body = await self._read()
             except TimeoutError:
                 raise Refused("request_timeout", "The body did not arrive in time.", 408) from None
         return self._body

@@ -16,6 +16,7 @@ from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_common.values.errors import BrokerUnavailable
+from sema_common.wire.queues import LANE_QUEUES
 from sema_common.wire.sms import SmsJobs
 from sema_main_api.messaging import relay as relay_module
 from sema_main_api.messaging.relay import Relay
@@ -149,7 +150,7 @@ async def test_what_the_broker_did_not_confirm_stays_submitted(
     account = await open_account(owner, "0")
     one = message(account)
     await write(db, [one])
-    monkeypatch.setitem(relay_module.LANE_QUEUES, "normal", "no.such.queue")
+    monkeypatch.setitem(LANE_QUEUES, "normal", "no.such.queue")
     async with Relay(db, bus) as relay:
         relay.offer([one])
     assert await statuses(owner) == {one.message_id: "submitted"}
