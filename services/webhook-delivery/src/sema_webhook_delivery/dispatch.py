@@ -176,21 +176,23 @@ class Dispatcher:
             self._in_hand.discard(task.id)
 
     async def _attempted(self, task: Task) -> Outcome:
-        owed = task.owed
-        started_at = now()
-        with telemetry.span("deliver webhook", "client", parent=owed.traceparent) as span:
-            answer = await self._post(task, started_at)
-            verdict, asked = rules.judge(answer.status), rules.retry_after(answer.retry_after, now())
-            attempt = _attempt(owed, answer, started_at, verdict)
-            span.set("account_id", str(owed.account_id))
-            span.set("event_id", str(owed.event_id))
-            span.set("attempt", attempt.number)
-            span.set("outcome", verdict.value)
-            _tell(owed, attempt, answer)
-        closed_out = self._turns.finished(task, verdict, time.monotonic(), asked)
-        self._pump()
-        for other in closed_out:
-            self._spawn(self._record(self._postponed(other.owed)))
+        owed, started_at = task.owed, now()
+        verdict, asked = Verdict.FAILED, None
+        try:
+            with telemetry.span("deliver webhook", "client", parent=owed.traceparent) as span:
+                answer = await self._post(task, started_at)
+                verdict, asked = rules.judge(answer.status), rules.retry_after(answer.retry_after, now())
+                attempt = _attempt(owed, answer, started_at, verdict)
+                span.set("account_id", str(owed.account_id))
+                span.set("event_id", str(owed.event_id))
+                span.set("attempt", attempt.number)
+                span.set("outcome", verdict.value)
+                _tell(owed, attempt, answer)
+        finally:  # whatever a customer answers, its slot comes back
+            closed_out = self._turns.finished(task, verdict, time.monotonic(), asked)
+            self._pump()
+            for other in closed_out:
+                self._spawn(self._record(self._postponed(other.owed)))
         factor = random.uniform(1 - rules.JITTER, 1 + rules.JITTER)
         return rules.outcome(owed, attempt, now(), factor, asked, self._scale)
 

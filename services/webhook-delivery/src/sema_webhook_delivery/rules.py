@@ -205,7 +205,7 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return min(float(header.strip()[:9]), RETRY_AFTER_MAX)
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):  # all that it raises for what is no date
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -236,6 +236,28 @@ async def test_impatient_redeliveries_are_one_attempt_and_cost_no_slot(
     assert [a["attempt"] for a in await world.attempts() if a["delivery_id"] == row["id"]] == [1, 2]
 
 
+async def test_an_attempt_that_breaks_halfway_gives_its_slot_back(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await world.customer()
+    await world.endpoint(customer, "/hook")
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError("a bug")
+
+    async def no_slot_taken() -> bool:
+        return REGISTRY.get_sample_value("sema_webhook_in_flight") == 0
+
+    async with world.room(max_in_flight=2):
+        with monkeypatch.context() as bug:
+            bug.setattr(rules, "retry_after", broken)
+            await world.publish(customer.fact())
+            await world.receiver.arrived("/hook")
+            await eventually(no_slot_taken)
+        await world.publish(customer.fact())
+        await eventually(settled_sorted(world, ["pending", "succeeded"]))
+
+
 async def test_a_wish_brings_a_far_retry_forward(world: World, eventually: Eventually) -> None:
     customer = await world.customer()
     await world.endpoint(customer, "/hook")

@@ -143,7 +143,8 @@ def test_only_2xx_is_success(status: int | None, verdict: str) -> None:
     ("header", "seconds"),
     [(None, None), ("120", 120.0), (" 7 ", 7.0), ("999999999999999999999", rules.RETRY_AFTER_MAX), ("-5", None),
      ("soon", None), ("١٢", None), ("Fri, 20 Nov 2026 09:31:00 GMT", 60.0), ("Fri, 20 Nov 2020 09:31:00 GMT", 0.0),
-     ("Fri, 20 Nov 2099 09:31:00 GMT", rules.RETRY_AFTER_MAX)],
+     ("Fri, 20 Nov 2099 09:31:00 GMT", rules.RETRY_AFTER_MAX),
+     ("Fri, 20 Nov 99999999999999999999 09:31:00 GMT", None), ("Fri, 20 Nov 2026 09:31:00 +99999999999999", None)],
 )  # fmt: skip
 def test_retry_after_is_a_number_or_a_date_and_bounded(header: str | None, seconds: float | None) -> None:
     assert rules.retry_after(header, AT) == seconds
