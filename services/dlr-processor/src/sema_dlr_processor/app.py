@@ -8,11 +8,11 @@ from sema_common.platform.db import Database
 from sema_common.platform.dead_letters import drain
 from sema_common.platform.runtime import Room
 from sema_common.wire.dlr import RawDlrs, RematchDlrs
+from sema_common.wire.queues import DLR_INBOUND
 from sema_dlr_processor.handlers import ReportHandler
 from sema_dlr_processor.loops import REMATCH_SECONDS, WATCH_SECONDS, Rematch
 from sema_dlr_processor.settings import Settings
 
-QUEUE: Final = "dlr.inbound"
 SCHEMA_REVISION: Final = "0007"
 
 
@@ -20,7 +20,7 @@ async def open_room(room: Room, settings: Settings) -> None:
     """Closed in reverse: the consumer finishes its batches, then broker and pool go."""
     # One connection for each batch in flight; the loops, dead letters and checks share two more.
     db = await room.open(
-        Database.open(settings.database_url, name="pipeline", max_size=settings.batches_in_flight + 2)
+        Database.open(settings.database_url, name="dlr-processor", max_size=settings.batches_in_flight + 2)
     )
     bus = await room.open(Bus.open(settings.amqp_url, name="dlr-processor"))
     room.ready_when("postgres", db.check_writable)
@@ -29,10 +29,10 @@ async def open_room(room: Room, settings: Settings) -> None:
     rematch = Rematch(db, bus, timedelta(hours=settings.abandon_hours))
     await room.every("rematch", REMATCH_SECONDS, rematch.find)
     await room.every("watch", WATCH_SECONDS, rematch.watch)
-    await room.open(drain(bus, db, QUEUE), "dead letters")
+    await room.open(drain(bus, db, DLR_INBOUND), "dead letters")
     handler = ReportHandler(db, bus)
     consumer = bus.consume_batches(
-        QUEUE,
+        DLR_INBOUND,
         [RawDlrs, RematchDlrs],
         handler.handle,
         prefetch=settings.batch_reports * settings.batches_in_flight,
@@ -40,4 +40,4 @@ async def open_room(room: Room, settings: Settings) -> None:
         linger=settings.batch_seconds,
         batches=settings.batches_in_flight,
     )
-    await room.open(consumer, f"consumer {QUEUE}")
+    await room.open(consumer, f"consumer {DLR_INBOUND}")

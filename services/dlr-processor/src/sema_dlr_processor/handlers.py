@@ -1,18 +1,16 @@
-"""One batch of reports: read, match, move, tell.
+"""One batch of reports: read, match, move, file, tell.
 
 Everything is written in one transaction, keyed so that a repeat is a no-op, and told after the commit with
 ids derived from message and status. A batch that is handled again, for whatever reason (redelivered, tried
 again after the broker was away, sent back by staff), is known by its reports, which are filed already: it
-changes nothing and repeats its telling.
+changes nothing, counts nothing, and repeats its telling.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
-from sema_aggregators import READERS, RawReport, Report, Unreadable
 from sema_common.billing import ledger
 from sema_common.messages.status import FINAL, Status
 from sema_common.messages.store import reports as messages
@@ -24,37 +22,31 @@ from sema_common.platform.bus import Bus, Delivery, Outgoing
 from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
-from sema_common.values.ids import event_id
-from sema_common.wire.dlr import RawDlr, RawDlrs, RematchDlrs
-from sema_common.wire.webhook import MAX_FACTS, Fact, Facts
+from sema_common.wire.dlr import RawDlrs, RematchDlrs
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
+from sema_common.wire.webhook import Fact, bundle_facts
 from sema_dlr_processor import metrics, rules, store
+from sema_dlr_processor.reading import Unread, open_inbox
 from sema_dlr_processor.rules import Kept
-from sema_dlr_processor.store import Filed, Unread
+from sema_dlr_processor.store import Filed
 
 log = get_logger()
 
-RAW_KEPT = 4000
-"""Characters of a raw report that are stored beside what was read in it."""
-
 
 @dataclass(slots=True)
-class Inbox:
-    """What a batch of deliveries holds once it was read."""
+class Case:
+    """What the batch says of one message, and what became of it.
 
-    kept: list[Kept] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
-    rematch: list[tuple[UUID, datetime]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Applied:
-    """What the transaction did: messages that moved, those that stay where they are, and of these the ones
-    whose reports were handled before, so that nobody knows whether their fact was told.
+    `row` is the message as the batch leaves it, None once it is archived. `was` is the status that it moved
+    from, None when it stays where it is. `handled_before`: a report of it was filed by an earlier try, and
+    nobody knows whether its fact was told.
     """
 
-    moved: dict[UUID, MessageRow]
-    standing: dict[UUID, MessageRow]
-    handled_before: set[UUID] = field(default_factory=set)
+    reports: list[Kept] = field(default_factory=list)
+    row: MessageRow | None = None
+    was: Status | None = None
+    refunded: bool = False
+    handled_before: bool = False
 
 
 class ReportHandler:
@@ -68,131 +60,101 @@ class ReportHandler:
         """One batch: acknowledged once it is written and told."""
         inbox = open_inbox(deliveries)
         async with self._db.transaction() as tx:
-            if inbox.rematch:
-                inbox.kept += await store.read(tx, inbox.rematch)
-            applied = await self._apply(tx, inbox)
-        again = (applied.standing[i] for i in sorted(applied.handled_before & applied.standing.keys()))
-        rows = [*applied.moved.values(), *(row for row in again if row.status in FINAL)]
-        if rows:
-            await self._tell(rows)
-        for row in applied.moved.values():
-            count(row)
+            unread = await store.quarantine(tx, inbox.unread)
+            kept = inbox.kept + await store.read(tx, inbox.stored)
+            cases, strangers = await match(tx, kept)
+            await move(tx, cases)
+            filed = await file(tx, cases, strangers)
+        count(unread, filed, cases.values())
+        await self._tell(
+            [
+                fact_of(case.row)
+                for case in cases.values()
+                if case.row and (case.was or (case.handled_before and case.row.status in FINAL))
+            ]
+        )
 
-    async def _apply(self, tx: Tx, inbox: Inbox) -> Applied:
-        if inbox.unread:
-            await store.quarantine(tx, inbox.unread)
-            for unread in inbox.unread:
-                metrics.QUARANTINED.labels(unread.aggregator).inc()
-                log.warning("report_quarantined", aggregator=unread.aggregator, reason=unread.reason)
-        submits = await messages.find_submits(tx, [one.key for one in inbox.kept]) if inbox.kept else {}
-        by_message: defaultdict[UUID, list[Kept]] = defaultdict(list)
-        for one in inbox.kept:
-            if (message_id := submits.get(one.key)) is not None:
-                by_message[message_id].append(one)
-        applied = await self._move(tx, by_message)
-        applied.handled_before = await self._file(tx, inbox.kept, submits, applied, by_message)
-        return applied
-
-    async def _move(self, tx: Tx, by_message: dict[UUID, list[Kept]]) -> Applied:
-        wanted = [r for r in (rules.reported(i, kept) for i, kept in by_message.items()) if r is not None]
-        undelivered = [r.message_id for r in wanted if r.status != "delivered"]
-        payers = await store.refundable(tx, undelivered) if undelivered else {}
-        if payers:
-            await ledger.lock_balances(tx, payers.values())
-        applied = await messages.apply_reports(tx, wanted) if wanted else {}
-        moved = {message_id: one.row for message_id, one in applied.items()}
-        for one in applied.values():
-            if one.was in FINAL:
-                metrics.LATE.labels(one.row.route or "").inc()
-        if owed := [i for i in payers if i in moved]:
-            metrics.REFUNDS.inc(len(await ledger.refund(tx, owed)))
-        rest = [i for i in by_message if i not in moved]
-        standing = await read_messages(tx, rest) if rest else {}
-        return Applied(moved, standing)
-
-    async def _file(
-        self,
-        tx: Tx,
-        kept: Sequence[Kept],
-        submits: dict[tuple[str, str], UUID],
-        applied: Applied,
-        by_message: dict[UUID, list[Kept]],
-    ) -> set[UUID]:
-        """Store every report with what became of it, and its note in the message's history.
-
-        Answers the messages of reports that were filed before.
-        """
-        at = now()
-        filed: list[Filed] = []
-        notes: list[messages.Noted] = []
-        for one in kept:
-            message_id = submits.get(one.key)
-            row = (
-                None
-                if message_id is None
-                else applied.moved.get(message_id) or applied.standing.get(message_id)
-            )
-            if message_id is None or row is None:
-                filed.append(Filed(one, None, "unmatched", rules.retry_at(one.received_at, at)))
-                metrics.REPORTS.labels(one.aggregator, "unmatched").inc()
-                continue
-            result = rules.result(one, message_id in applied.moved, row.status)
-            filed.append(Filed(one, message_id, "applied" if result == "applied" else "repeated", None))
-            metrics.REPORTS.labels(one.aggregator, result).inc()
-        for message_id, ones in by_message.items():
-            row = applied.moved.get(message_id) or applied.standing.get(message_id)
-            if row is not None:
-                notes += rules.noted(row.tenant_id, message_id, ones, row.status)
-        written = await store.keep(tx, filed) if filed else set()
-        if notes:
-            await messages.note_reports(tx, notes)
-        return {f.message_id for f in filed if f.message_id is not None and f.kept.id not in written}
-
-    async def _tell(self, rows: Sequence[MessageRow]) -> None:
-        facts = [fact_of(row) for row in rows]
-        outgoing = []
-        for start in range(0, len(facts), MAX_FACTS):
-            bundle = tuple(facts[start : start + MAX_FACTS])
-            name = event_id("facts", *(fact.event_id for fact in bundle))
-            outgoing.append(Outgoing("webhooks.outbound", Facts.model_construct(facts=bundle), name))
+    async def _tell(self, facts: Sequence[Fact]) -> None:
+        outgoing = [Outgoing(WEBHOOKS_OUTBOUND, bundle, name) for bundle, name in bundle_facts(facts)]
         for outcome in await self._bus.publish_many(outgoing):
             if outcome is not None:
                 raise outcome
 
 
-def open_inbox(deliveries: Sequence[Delivery[RawDlrs | RematchDlrs]]) -> Inbox:
-    """Read every raw report of the batch; a row's id comes from its delivery and place, so it stays the same."""
-    inbox = Inbox()
-    for delivery in deliveries:
-        if isinstance(delivery.message, RematchDlrs):
-            inbox.rematch += [(one.id, one.received_at) for one in delivery.message.reports]
+async def match(tx: Tx, kept: Sequence[Kept]) -> tuple[dict[UUID, Case], list[Kept]]:
+    """A case for each message that the reports are about, and the reports whose submit nobody knows (yet)."""
+    submits = await messages.find_submits(tx, [one.key for one in kept]) if kept else {}
+    cases: defaultdict[UUID, Case] = defaultdict(Case)
+    strangers: list[Kept] = []
+    for one in kept:
+        message_id = submits.get(one.key)
+        (strangers if message_id is None else cases[message_id].reports).append(one)
+    return cases, strangers
+
+
+async def move(tx: Tx, cases: dict[UUID, Case]) -> None:
+    """Move each message to the highest status reported of it, if that climbs, and refund whom the policy says."""
+    said = (rules.reported(message_id, case.reports) for message_id, case in cases.items())
+    wanted = [reported for reported in said if reported is not None]
+    undelivered = [reported.message_id for reported in wanted if reported.status != "delivered"]
+    payers = await store.refundable(tx, undelivered) if undelivered else {}
+    if payers:
+        await ledger.lock_balances(tx, payers.values())
+    moved = await messages.apply_reports(tx, wanted) if wanted else {}
+    owed = payers.keys() & moved.keys()
+    refunded = await ledger.refund(tx, owed) if owed else set()
+    rest = [message_id for message_id in cases if message_id not in moved]
+    standing = await read_messages(tx, rest) if rest else {}
+    for message_id, case in cases.items():
+        if (climbed := moved.get(message_id)) is not None:
+            case.row, case.was = climbed.row, climbed.was
+        else:
+            case.row = standing.get(message_id)
+        case.refunded = message_id in refunded
+
+
+async def file(tx: Tx, cases: dict[UUID, Case], strangers: Sequence[Kept]) -> list[Filed]:
+    """Store every report with what became of it, and its note in the message's history; answers what is new.
+
+    A message that is archived is as good as a stranger's.
+    """
+    at = now()
+    filed: list[Filed] = []
+    notes: list[messages.Noted] = []
+    unmatched = list(strangers)
+    for message_id, case in cases.items():
+        if (row := case.row) is None:
+            unmatched += case.reports
             continue
-        for index, raw in enumerate(delivery.message.reports):
-            read_raw(inbox, delivery.event_id, index, raw)
-    return inbox
+        moved = case.was is not None
+        filed += [Filed(one, message_id, rules.result(one, moved, row.status)) for one in case.reports]
+        notes += rules.noted(row.tenant_id, message_id, case.reports, row.status)
+    filed += [Filed(one, None, "unmatched", rules.retry_at(one.received_at, at)) for one in unmatched]
+    written = await store.keep(tx, filed)
+    if notes:
+        await messages.note_reports(tx, notes)
+    for each in filed:
+        if each.message_id is not None and each.kept.row not in written:
+            cases[each.message_id].handled_before = True
+    return [each for each in filed if each.kept.row in written]
 
 
-def read_raw(inbox: Inbox, delivery_id: UUID, index: int, raw: RawDlr) -> None:
-    """Put one callback's reports into the inbox, or the callback into quarantine."""
-    reader = READERS.get(raw.aggregator)
-    found: Sequence[Report]
-    reason = None
-    if reader is None:
-        found, reason = (), "no adapter of that name"
-    else:
-        try:
-            found = reader.read_reports(RawReport(raw.content_type, raw.query, raw.body, raw.received_at))
-        except Unreadable as unreadable:
-            found, reason = unreadable.reports, unreadable.reason
-    if reason is not None:
-        name = event_id("quarantine", delivery_id, index)
-        inbox.unread.append(
-            Unread(name, raw.aggregator, reason, raw.content_type, raw.query, raw.body, raw.received_at)
-        )
-    text = raw.body.decode("utf-8", "replace").replace("\x00", "")[:RAW_KEPT] or raw.query[:RAW_KEPT]
-    for place, report in enumerate(found):
-        name = event_id("dlr", delivery_id, index, place)
-        inbox.kept.append(Kept(name, raw.received_at, raw.aggregator, report, text))
+def count(unread: Iterable[Unread], filed: Iterable[Filed], cases: Iterable[Case]) -> None:
+    """Metrics of one commit: of what it wrote, so that a second try of the batch counts nothing twice."""
+    for body in unread:
+        metrics.QUARANTINED.labels(body.aggregator).inc()
+        log.warning("report_quarantined", aggregator=body.aggregator, reason=body.reason)
+    for each in filed:
+        metrics.REPORTS.labels(each.kept.aggregator, each.result).inc()
+    for case in cases:
+        if (row := case.row) is None or case.was is None:
+            continue
+        metrics.STATUS.labels(row.route or "", row.mno or "", row.status).inc()
+        metrics.REFUNDS.inc(case.refunded)
+        if case.was in FINAL:
+            metrics.LATE.labels(row.route or "").inc()
+        if row.status == "delivered" and row.delivered_at is not None and row.sent_at is not None:
+            metrics.LATENCY.labels(row.mno or "").observe((row.delivered_at - row.sent_at).total_seconds())
 
 
 def fact_of(row: MessageRow) -> Fact:
@@ -214,10 +176,3 @@ def fact_of(row: MessageRow) -> Fact:
             callback_url=row.callback_url,
             traceparent=span.traceparent,
         )
-
-
-def count(row: MessageRow) -> None:
-    """Metrics of one message that moved."""
-    metrics.STATUS.labels(row.route or "", row.mno or "", row.status).inc()
-    if row.status == "delivered" and row.delivered_at is not None and row.sent_at is not None:
-        metrics.LATENCY.labels(row.mno or "").observe((row.delivered_at - row.sent_at).total_seconds())

@@ -14,6 +14,7 @@ from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.ids import event_id
 from sema_common.wire.dlr import MAX_REPORTS, KeptReport, RematchDlrs
+from sema_common.wire.queues import DLR_INBOUND
 from sema_dlr_processor import metrics, rules, store
 
 log = get_logger()
@@ -38,13 +39,14 @@ class Rematch:
             if not due:
                 return False
             submits = await find_submits(tx, [one.key for one in due])
-            # One that is past its time and still here has a submit without a message: archived long ago.
+            # Past its time a report is left to staff even with a submit: one that is matched and comes back
+            # belongs to a message that is archived, and would come back for ever.
             young = [one for one in due if at - one.received_at <= self._abandon_after]
             matched = [one for one in young if one.key in submits]
             if matched:
                 reports = tuple(KeptReport(id=one.id, received_at=one.received_at) for one in matched)
                 name = event_id("rematch", *(one.id for one in matched))
-                await self._bus.publish("dlr.inbound", RematchDlrs(reports=reports), event_id=name)
+                await self._bus.publish(DLR_INBOUND, RematchDlrs(reports=reports), event_id=name)
             retry_at = [rules.retry_at(one.received_at, at) for one in due]
             abandoned = [at - one.received_at > self._abandon_after for one in due]
             await store.postpone(tx, due, retry_at, abandoned)

@@ -17,17 +17,23 @@ FIRST_RETRY: Final = timedelta(seconds=1)
 LAST_RETRY: Final = timedelta(minutes=10)
 
 FinalStatus = Literal["delivered", "failed", "expired"]
+Result = Literal["applied", "repeated", "contradicted", "noted", "unmatched"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One report as it is stored: the row's key, what it says, and when we got it."""
+    """One report as it is stored: the row's id, when we got it, and what it says."""
 
     id: UUID
     received_at: datetime
     aggregator: str
     report: Report
     raw: str
+
+    @property
+    def row(self) -> tuple[UUID, datetime]:
+        """The key of its row."""
+        return self.id, self.received_at
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,7 +80,7 @@ def _status(kept: Kept) -> Status:
     return cast(Status, kept.report.status)
 
 
-def result(kept: Kept, moved: bool, standing: Status) -> str:
+def result(kept: Kept, moved: bool, standing: Status) -> Result:
     """What became of one matched report, given where its message stands after the batch."""
     if not kept.is_final:
         return "noted"

@@ -15,7 +15,7 @@ class Settings(ServiceSettings):
         default=0.5, ge=0, le=5, description="How long a batch waits to fill, counted from its first report."
     )
     batches_in_flight: int = Field(
-        default=4, ge=1, le=16, description="Transactions at a time; the pool has one more."
+        default=4, ge=1, le=16, description="Transactions at a time; the pool has two connections more."
     )
     abandon_hours: int = Field(
         default=72,

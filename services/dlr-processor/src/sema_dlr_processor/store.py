@@ -9,7 +9,8 @@ from uuid import UUID
 from sema_aggregators import Report, ReportStatus
 from sema_common.platform.db import Tx
 from sema_common.values.ids import id_time
-from sema_dlr_processor.rules import Kept
+from sema_dlr_processor.reading import Unread
+from sema_dlr_processor.rules import Kept, Result
 
 SQL_KEEP: Final[LiteralString] = """
 INSERT INTO dlr.dlrs AS d (id, received_at, aggregator, aggregator_id, message_id, status, description, error_code,
@@ -19,27 +20,34 @@ SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::
 ON CONFLICT (id, received_at) DO UPDATE
 SET message_id = excluded.message_id, state = excluded.state, retry_at = excluded.retry_at, processed_at = now()
 WHERE d.state = 'unmatched'
-RETURNING d.id
+RETURNING d.id, d.received_at
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A report and where it ended: `message_id` None is unmatched, to be tried again at `retry_at`."""
+    """A report and what became of it: `message_id` None is unmatched, to be tried again at `retry_at`."""
 
     kept: Kept
     message_id: UUID | None
-    state: str
-    retry_at: datetime | None
+    result: Result
+    retry_at: datetime | None = None
+
+    @property
+    def state(self) -> str:
+        """What its row says: of the reports that move nothing the message's history tells more."""
+        return self.result if self.result in ("applied", "unmatched") else "repeated"
 
 
-async def keep(tx: Tx, filed: Sequence[Filed]) -> set[UUID]:
+async def keep(tx: Tx, filed: Sequence[Filed]) -> set[tuple[UUID, datetime]]:
     """File reports; one that is there already only ever turns from unmatched to matched.
 
-    A report missing from the answer was matched and filed before: this is its second handling, not a second
-    report.
+    Answers the keys of the rows that were written. A report missing from them was matched and filed before:
+    this is its second handling, not a second report.
     """
-    rows = sorted({(f.kept.id, f.kept.received_at): f for f in filed}.values(), key=lambda f: f.kept.id)
+    if not filed:
+        return set()
+    rows = sorted({f.kept.row: f for f in filed}.values(), key=lambda f: f.kept.row)
     written = await tx.fetch(
         SQL_KEEP,
         [f.kept.id for f in rows],
@@ -56,7 +64,7 @@ async def keep(tx: Tx, filed: Sequence[Filed]) -> set[UUID]:
         [f.state for f in rows],
         [f.retry_at for f in rows],
     )
-    return {row["id"] for row in written}
+    return {(row["id"], row["received_at"]) for row in written}
 
 
 _REPORT: Final[
@@ -72,6 +80,8 @@ JOIN dlr.dlrs d ON d.id = wanted.id AND d.received_at = wanted.received_at
 
 async def read(tx: Tx, keys: Sequence[tuple[UUID, datetime]]) -> list[Kept]:
     """Stored reports by the keys of their rows."""
+    if not keys:
+        return []
     return [_kept(row) for row in await tx.fetch(SQL_READ, [k[0] for k in keys], [k[1] for k in keys])]
 
 
@@ -129,29 +139,19 @@ async def count_unmatched(tx: Tx) -> int:
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A body that its adapter could not read."""
-
-    id: UUID
-    aggregator: str
-    reason: str
-    content_type: str
-    query: str
-    body: bytes
-    received_at: datetime
-
-
 SQL_QUARANTINE: Final[LiteralString] = """
 INSERT INTO dlr.quarantine (id, aggregator, reason, content_type, query, body, received_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[])
 ON CONFLICT DO NOTHING
+RETURNING id
 """
 
 
-async def quarantine(tx: Tx, unread: Sequence[Unread]) -> None:
-    """Keep what nobody could read, as it came."""
-    await tx.execute(
+async def quarantine(tx: Tx, unread: Sequence[Unread]) -> list[Unread]:
+    """Keep what nobody could read, as it came; answers what was not there yet."""
+    if not unread:
+        return []
+    rows = await tx.fetch(
         SQL_QUARANTINE,
         [u.id for u in unread],
         [u.aggregator for u in unread],
@@ -161,6 +161,8 @@ async def quarantine(tx: Tx, unread: Sequence[Unread]) -> None:
         [u.body for u in unread],
         [u.received_at for u in unread],
     )
+    written = {row["id"] for row in rows}
+    return [u for u in unread if u.id in written]
 
 
 SQL_REFUNDABLE: Final[LiteralString] = """

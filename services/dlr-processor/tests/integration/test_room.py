@@ -82,7 +82,7 @@ class House:
             await submit(tx, messages, now() - timedelta(seconds=5))
 
     async def report(self, *bodies: bytes, aggregator: str = "celcom") -> None:
-        """One AMQP message with these callbacks."""
+        """One AMQP message with these reports."""
         await self.publish(raw_dlrs(*bodies, aggregator=aggregator))
 
     async def publish(self, reports: RawDlrs, event_id: UUID | None = None) -> None:
@@ -136,7 +136,7 @@ def says(message: NewMessage, description: str, at: datetime | None = None) -> d
     return body if at is None else {**body, "timestamp": at.isoformat()}
 
 
-def callback(message: NewMessage, description: str = "DeliveredToTerminal") -> bytes:
+def report_of(message: NewMessage, description: str = "DeliveredToTerminal") -> bytes:
     return to_json(says(message, description))
 
 
@@ -181,7 +181,7 @@ async def room(database: TestDatabase, vhost: str, house: House) -> AsyncIterato
 
 async def test_a_report_moves_its_message_and_tells_the_customer(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.told.holds(1)
     (fact,) = room.told.facts
     assert (fact.type, fact.account_id, fact.message_id) == (
@@ -200,7 +200,7 @@ async def test_a_report_moves_its_message_and_tells_the_customer(room: House) ->
 
 async def test_a_report_before_its_submit_is_matched_within_5_seconds(room: House) -> None:
     (message,) = await room.accepted()
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.filed("unmatched", 1)
     await room.submit([message])
     recorded = time.monotonic()
@@ -213,16 +213,16 @@ async def test_a_report_before_its_submit_is_matched_within_5_seconds(room: Hous
 
 async def test_ten_times_the_same_report_is_one_fact(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(*[callback(message)] * 4)
+    await room.report(*[report_of(message)] * 4)
     for _ in range(6):
-        await room.report(callback(message))
+        await room.report(report_of(message))
 
     async def all_filed() -> bool:
         return bool(await room.owner.fetchval("SELECT count(*) = 10 FROM dlr.dlrs"))
 
     await eventually(all_filed)
     (marker,) = await room.sent()
-    await room.report(callback(marker))
+    await room.report(report_of(marker))
     await room.told.holds(2)
     assert room.told.of(message) == ["message.delivered"]
     assert await room.history(message) == ["delivered", "queued", "sent:1", "submitted"]
@@ -230,9 +230,9 @@ async def test_ten_times_the_same_report_is_one_fact(room: House) -> None:
 
 async def test_news_that_comes_after_the_end_is_history_only(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.reaches(message, "delivered")
-    await room.report(callback(message, "SentToNetwork"))
+    await room.report(report_of(message, "SentToNetwork"))
     await room.filed("repeated", 1)
     assert await room.status(message) == "delivered"
     assert "network_report:sent:SentToNetwork" in await room.history(message)
@@ -242,10 +242,10 @@ async def test_news_that_comes_after_the_end_is_history_only(room: House) -> Non
 async def test_a_late_delivered_is_told_and_never_charged_again(room: House) -> None:
     (message,) = await room.sent()
     late = metrics.LATE.labels("celcom")._value.get()
-    await room.report(callback(message, "AbsentSubscriber"))
+    await room.report(report_of(message, "AbsentSubscriber"))
     await room.told.holds(1)
     assert room.told.facts[0].data["error"]["code"] == "absent_subscriber"
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.told.holds(2)
     assert room.told.of(message) == ["message.failed", "message.delivered"]
     assert room.told.facts[1].data["error"] is None
@@ -255,9 +255,9 @@ async def test_a_late_delivered_is_told_and_never_charged_again(room: House) -> 
 
 async def test_a_contradiction_moves_nothing_and_is_kept(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.reaches(message, "delivered")
-    await room.report(callback(message, "DeliveryImpossible"))
+    await room.report(report_of(message, "DeliveryImpossible"))
     await room.filed("repeated", 1)
     assert await room.status(message) == "delivered"
     assert "contradicted_report:failed:DeliveryImpossible" in await room.history(message)
@@ -266,7 +266,9 @@ async def test_a_contradiction_moves_nothing_and_is_kept(room: House) -> None:
 
 async def test_opposite_reports_in_one_batch_end_as_delivered(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(callback(message, "AbsentSubscriber"), callback(message), callback(message, "Expired"))
+    await room.report(
+        report_of(message, "AbsentSubscriber"), report_of(message), report_of(message, "Expired")
+    )
     await room.told.holds(1)
     await room.reaches(message, "delivered")
     assert room.told.of(message) == ["message.delivered"]
@@ -274,7 +276,7 @@ async def test_opposite_reports_in_one_batch_end_as_delivered(room: House) -> No
 
 async def test_a_report_of_a_stranger_waits_and_harms_nobody(room: House) -> None:
     (message,) = await room.sent()
-    await room.report(to_json({"messageid": "nobody's", "description": "Delivered"}), callback(message))
+    await room.report(to_json({"messageid": "nobody's", "description": "Delivered"}), report_of(message))
     await room.told.holds(1)
     await room.filed("unmatched", 1)
     retry_at = await room.owner.fetchval("SELECT retry_at FROM dlr.dlrs WHERE state = 'unmatched'")
@@ -305,7 +307,7 @@ async def test_what_nobody_can_read_is_quarantined_as_it_came(
     assert tuple(row) == (aggregator, body, reason)
 
 
-async def test_the_readable_half_of_a_callback_counts(room: House) -> None:
+async def test_the_readable_half_of_a_body_counts(room: House) -> None:
     (message,) = await room.sent()
     await room.report(to_json([says(message, "Delivered"), "nonsense"]))
     await room.told.holds(1)
@@ -323,7 +325,7 @@ async def test_no_value_of_a_strangers_body_stops_its_batch(room: House) -> None
             bodies.append(("{" + ",".join(f'"{key}": {text}' for key, text in fields.items()) + "}").encode())
     messages = await room.sent(len(bodies))
     for message, body in zip(messages, bodies, strict=True):
-        await room.report(body, callback(message))
+        await room.report(body, report_of(message))
     await room.told.holds(len(messages))
     assert {f.message_id for f in room.told.facts} == {m.message_id for m in messages}
     stored = await room.owner.fetchval("SELECT count(*) FROM dlr.dlrs WHERE state = 'unmatched'")
@@ -347,13 +349,13 @@ async def test_an_undelivered_message_is_refunded_once_where_the_account_has_it_
 ) -> None:
     (message,) = await room.sent(refund_undelivered=refund_undelivered)
     assert await room.balance(message) == 0
-    reports = raw_dlrs(callback(message, "DeliveryImpossible"))
+    reports = raw_dlrs(report_of(message, "DeliveryImpossible"))
     same = new_id()
     await room.publish(reports, same)
     await room.publish(reports, same)
-    await room.report(callback(message, "UserNotExist"))
+    await room.report(report_of(message, "UserNotExist"))
     await room.told.holds(1)
-    await room.report(callback(message))
+    await room.report(report_of(message))
     await room.reaches(message, "delivered")
     assert await room.balance(message) == (1 if refund_undelivered else 0)
 
@@ -385,18 +387,27 @@ def delivery(reports: RawDlrs, event_id: UUID) -> Delivery[Any]:
     return Delivery(reports, event_id, "dlr.inbound")
 
 
-async def test_what_was_committed_but_not_told_is_told_on_the_next_try(
+async def test_what_was_committed_but_not_told_is_told_on_the_next_try_and_counted_once(
     house: House, processor: Database
 ) -> None:
     (message,) = await house.sent()
+    counters = [
+        metrics.STATUS.labels("celcom", message.mno or "", "delivered"),
+        metrics.REPORTS.labels("celcom", "applied"),
+    ]
+    repeated = metrics.REPORTS.labels("celcom", "repeated")
+    before = [counter._value.get() for counter in counters]
+    repeated_before = repeated._value.get()
     handler = ReportHandler(processor, AwayOnce(house.bus))  # type: ignore[arg-type]
-    batch = [delivery(raw_dlrs(callback(message)), new_id())]
+    batch = [delivery(raw_dlrs(report_of(message)), new_id())]
     with pytest.raises(BrokerUnavailable):
         await handler.handle(batch)
     assert await house.status(message) == "delivered"
     await handler.handle(batch)
     await house.told.holds(1)
     assert house.told.of(message) == ["message.delivered"]
+    assert [counter._value.get() for counter in counters] == [count + 1 for count in before]
+    assert repeated._value.get() == repeated_before
 
 
 async def test_a_batch_that_comes_again_repeats_its_fact_and_nothing_else(
@@ -404,7 +415,7 @@ async def test_a_batch_that_comes_again_repeats_its_fact_and_nothing_else(
 ) -> None:
     done, failed = await house.sent(2, refund_undelivered=True)
     handler = ReportHandler(processor, house.bus)
-    batch = [delivery(raw_dlrs(callback(done), callback(failed, "DeliveryImpossible")), new_id())]
+    batch = [delivery(raw_dlrs(report_of(done), report_of(failed, "DeliveryImpossible")), new_id())]
     for _ in range(3):
         await handler.handle(batch)
     await house.told.holds(6)
@@ -419,14 +430,14 @@ async def test_another_report_of_the_same_end_is_not_told(house: House, processo
     (message,) = await house.sent()
     handler = ReportHandler(processor, house.bus)
     for _ in range(3):
-        await handler.handle([delivery(raw_dlrs(callback(message)), new_id())])
+        await handler.handle([delivery(raw_dlrs(report_of(message)), new_id())])
     assert [row["state"] for row in await house.owner.fetch("SELECT state FROM dlr.dlrs ORDER BY state")] == [
         "applied",
         "repeated",
         "repeated",
     ]
     (marker,) = await house.sent()
-    await handler.handle([delivery(raw_dlrs(callback(marker)), new_id())])
+    await handler.handle([delivery(raw_dlrs(report_of(marker)), new_id())])
     await house.told.holds(2)
     assert house.told.of(message) == ["message.delivered"]
 
