@@ -19,7 +19,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from sema_common.platform import telemetry
-from sema_common.platform.batching import GroupCommit
+from sema_common.platform.batching import GroupCommit, each_alone
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
@@ -83,7 +83,7 @@ class Dispatcher:
         self._turns = turns
         self._scale = scale
         self._records: GroupCommit[Outcome, None] = GroupCommit(
-            self._commit, max_batch=RECORD_BATCH, max_queue=RECORD_QUEUE, linger=RECORD_LINGER
+            each_alone(self._write), max_batch=RECORD_BATCH, max_queue=RECORD_QUEUE, linger=RECORD_LINGER
         )
         self._stack = contextlib.AsyncExitStack()
         self._working: set[asyncio.Task[None]] = set()
@@ -228,19 +228,7 @@ class Dispatcher:
                     return
             await asyncio.sleep(RECORD_PAUSE * random.uniform(0.5, 1.5))
 
-    async def _commit(self, outcomes: list[Outcome]) -> Sequence[BaseException | None]:
-        """Write a batch; a row that the database refuses takes no neighbour along."""
-        try:
-            await self._write(outcomes)
-        except RetryLater:
-            raise
-        except Exception as exc:
-            if len(outcomes) == 1:
-                return [exc]
-            return [(await self._commit([outcome]))[0] for outcome in outcomes]
-        return [None] * len(outcomes)
-
-    async def _write(self, outcomes: list[Outcome]) -> None:
+    async def _write(self, outcomes: list[Outcome]) -> list[None]:
         outcomes = sorted(outcomes, key=lambda outcome: outcome.owed.id)
         health, at = rules.health(outcomes), now()
         unwell = sorted((*health.failing, *health.gone))
@@ -270,6 +258,7 @@ class Dispatcher:
             )
         if disabled:
             self._spawn(self._cancel([endpoint_id for endpoint_id, _, _ in disabled]))
+        return [None] * len(outcomes)
 
     async def _cancel(self, endpoint_ids: list[UUID]) -> None:
         """Cancel what is still owed to disabled endpoints. Whatever this misses is cancelled when it is due."""

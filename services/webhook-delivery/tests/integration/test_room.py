@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from sema_common.values.errors import StoreUnavailable
 from sema_common.values.ids import webhook_secret
 from sema_common.wire.webhook import Redeliver
 from sema_webhook_delivery import dispatch, metrics, rules, store
+from sema_webhook_delivery.rules import Outcome
 
 World = Any
 Eventually = Callable[..., Awaitable[None]]
@@ -180,6 +181,26 @@ async def test_an_attempt_that_was_not_written_down_is_made_again_under_the_same
         await eventually(settled(world, "succeeded"))
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert [a["attempt"] for a in await world.attempts()] == [1]
+
+
+async def test_an_outcome_that_cannot_be_written_takes_no_neighbour_along(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await world.customer()
+    await world.endpoint(customer, "/hook")
+    facts = [customer.fact() for _ in range(6)]
+    settle = store.settle
+
+    async def picky(tx: Any, outcomes: Sequence[Outcome]) -> None:
+        if any(outcome.owed.event_id == facts[0].event_id for outcome in outcomes):
+            raise ValueError("a row that the database refuses")
+        await settle(tx, outcomes)
+
+    monkeypatch.setattr(store, "settle", picky)
+    monkeypatch.setattr(dispatch, "RECORD_LINGER", 0.3)  # all six in one batch
+    async with world.room():
+        await world.publish(*facts)
+        await eventually(settled_sorted(world, ["pending"] + ["succeeded"] * 5))
 
 
 async def test_a_redelivery_goes_on_counting(world: World, eventually: Eventually) -> None:
