@@ -40,6 +40,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.messages.store.attempts:SQL_READ_MESSAGES": (PIPELINE, SMS, DLR),
     "sema_common.messages.store.attempts:SQL_READ_STATUS": (PIPELINE, SMS, DLR),
     "sema_common.messages.store.attempts:SQL_RECORD_ENDED": (SMS,),
+    "sema_common.messages.store.reading:SQL_LOCK_STATUS": (SMS,),
     "sema_common.messages.store.reports": (DLR,),
     "sema_common.platform.db": (API, PIPELINE, *CONSUMERS),
     "sema_common.platform.dead_letters": CONSUMERS,

@@ -170,7 +170,8 @@ async def test_while_there_is_no_way_messages_wait_and_nothing_is_used_up(
         assert row["last_error"]["code"] == "validity_expired"
         await world.idle()
         assert {(await world.message(job))["status"] for job in jobs} == {"queued"}
-        assert [await world.attempts(job) for job in jobs] == [[]] * 30
+        # A probe may be under way again; nothing else is left of the earlier ones.
+        assert {a["state"] for job in jobs for a in await world.attempts(job)} <= {"claimed"}
         async with dead.serving():
             await world.reached([*jobs, *otp], "sent")
         assert {row["attempt_count"] for row in await world.reached(jobs, "sent")} == {1}

@@ -18,6 +18,7 @@ from uuid import UUID
 from sema_common.billing import ledger
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import AttemptKey, Claim, Ended, Sent, Unfinished
+from sema_common.messages.store.reading import lock_status
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
@@ -142,6 +143,9 @@ class Gathering:
         unfinished = [record for noted in many for record in noted.unfinished]
         unclaimed = [key for noted in many for key in noted.unclaimed]
         async with self._db.transaction() as tx:
+            if unfinished or unclaimed:  # more than one statement on attempts: one order for all of them
+                ids = [record.message_id for record in (*sent, *unfinished)] + [key[0] for key in unclaimed]
+                await lock_status(tx, ids)
             if sent:
                 await orch.record_sent(tx, sent)
             if unfinished:

@@ -11,6 +11,7 @@ from sema_common.billing import ledger
 from sema_common.messages.status import Status
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import Attempt, AttemptKey, Ended, Unfinished
+from sema_common.messages.store.reading import lock_status
 from sema_common.messages.store.rows import MessageRow
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
@@ -81,10 +82,10 @@ class Settle:
         ids = sorted({message_id for message_id, _ in wanted})
         messages = await orch.read_messages(tx, ids)
         await ledger.lock_balances(tx, {message.billing_account_id for message in messages.values()})
+        statuses = await lock_status(tx, ids)
         # An update is a lock: from here on an attempt is as it is read. It also keeps the sweep away meanwhile.
         await orch.set_due(tx, [(key, now + doubt.LOOK_AGAIN) for key in wanted])
         attempts = await orch.read_attempts(tx, ids)
-        statuses = await orch.read_status(tx, ids)
         cases: list[_Case] = []
         for (message_id, number), asked in wanted.items():
             if message_id not in statuses:

@@ -2,7 +2,8 @@
 
 The row of (message, attempt) is the claim: only who inserted it may call the aggregator. `due_at` is when
 the sweep must look at it again (a claim nobody finished, a retry, a doubt); NULL means that it is done.
-Locks are taken in the order balances → messages → attempts, rows in the order of their ids.
+Locks are taken in the order balances → messages → attempts, rows in the order of their ids. Who writes attempts
+by more than one statement locks their messages first (`reading.lock_status`).
 """
 
 from collections.abc import Sequence
@@ -165,15 +166,18 @@ WITH sent AS MATERIALIZED (
         AS s(message_id, enqueued_at, attempt, tenant_id, aggregator, aggregator_id, queued_at, sent_at)
 ), messages AS (
     UPDATE orch.sms_messages m
-    SET status = CASE WHEN orch.status_rank(m.status) < 2 THEN 'sent' ELSE m.status END,
-        status_updated_at = CASE WHEN orch.status_rank(m.status) < 2 THEN s.sent_at ELSE m.status_updated_at END,
+    SET status = CASE WHEN orch.status_rank(m.status) < orch.status_rank('sent') THEN 'sent' ELSE m.status END,
+        status_updated_at = CASE WHEN orch.status_rank(m.status) < orch.status_rank('sent') THEN s.sent_at
+                                 ELSE m.status_updated_at END,
         queued_at = COALESCE(m.queued_at, s.queued_at), sent_at = COALESCE(m.sent_at, s.sent_at),
         route_id = s.aggregator, aggregator_id = s.aggregator_id, attempt_count = s.attempt, updated_at = now()
     FROM sent s WHERE m.message_id = s.message_id AND m.enqueued_at = s.enqueued_at
+    RETURNING s.message_id, s.attempt, s.aggregator_id, s.sent_at
 ), attempts AS (
+    -- From the messages just moved: parts of WITH run in any order unless one reads the other.
     UPDATE orch.submit_attempts a
     SET state = 'accepted', aggregator_id = s.aggregator_id, finished_at = s.sent_at, due_at = NULL
-    FROM sent s WHERE a.message_id = s.message_id AND a.attempt = s.attempt
+    FROM messages s WHERE a.message_id = s.message_id AND a.attempt = s.attempt
 )
 INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
 SELECT message_id, enqueued_at, tenant_id, 'sent:' || attempt, 'sent', sent_at, 'sms-worker',
