@@ -7,7 +7,7 @@ from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox
-from sema_webhook_delivery import store
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_webhook_delivery.clients import WebhookClient
 from sema_webhook_delivery.dispatch import Dispatcher, Task
 from sema_webhook_delivery.handlers import MESSAGES, Outbound
@@ -16,15 +16,18 @@ from sema_webhook_delivery.settings import Settings
 from sema_webhook_delivery.subscribers import Subscribers
 from sema_webhook_delivery.turns import Turns
 
-QUEUE: Final = "webhooks.outbound"
+SCHEMA_REVISION: Final = "0007"
 
 
 async def open_room(room: Room, settings: Settings) -> None:
     """Stores, then the hands, then the doors: whatever comes in finds everything open."""
     db = await room.open(
-        Database.open(settings.database_url, name="webhook-delivery", max_size=settings.database_pool)
+        Database.open(settings.database_url, name="webhook-delivery", max_size=settings.database_pool_size)
     )
     bus = await room.open(Bus.open(settings.amqp_url, name="webhook-delivery"))
+    room.ready_when("postgres", db.check_writable)
+    room.ready_when("schema", lambda: db.check_schema(SCHEMA_REVISION))
+    room.ready_when("broker", bus.check)
     client = await room.open(WebhookClient.open(allow_loopback=settings.webhooks_allow_loopback))
     subscribers = Subscribers(db, SecretBox(settings.secrets_keys))
     turns: Turns[Task] = Turns(
@@ -39,21 +42,14 @@ async def open_room(room: Room, settings: Settings) -> None:
     await room.every("claim_due", CLAIM_EVERY, loops.claim_due)
     await room.every("purge", PURGE_EVERY, loops.purge)
     await room.every("measure", MEASURE_EVERY, loops.measure)
-    await room.open(dead_letters.drain(bus, db, QUEUE), "dead letters")
+    await room.open(dead_letters.drain(bus, db, WEBHOOKS_OUTBOUND), "dead letters")
     await room.open(
         bus.consume_batches(
-            QUEUE,
+            WEBHOOKS_OUTBOUND,
             MESSAGES,
-            Outbound(db, subscribers, dispatcher),
+            Outbound(db, subscribers, dispatcher).handle,
             prefetch=settings.prefetch,
             max_items=settings.batch_facts,
             batches=settings.batches,
         )
     )
-
-    async def schema() -> None:
-        await db.check_schema(store.SCHEMA_REVISION)
-
-    room.ready_when("postgres", db.check_writable)
-    room.ready_when("schema", schema)
-    room.ready_when("rabbitmq", bus.check)

@@ -1,4 +1,4 @@
-"""One function for a batch of `webhooks.outbound`: fan facts out, make wishes for redelivery true.
+"""What is done with a batch of `webhooks.outbound`: fan facts out, make wishes for redelivery true.
 
 Rows are committed before the acknowledgement, so nothing is lost; their ids are derived, so nothing is owed
 twice. What there is space for is attempted at once from memory, the rest when Postgres says that it is due.
@@ -32,7 +32,7 @@ class Outbound:
         self._subscribers = subscribers
         self._dispatcher = dispatcher
 
-    async def __call__(self, deliveries: Sequence[Delivery[WireMessage]]) -> None:
+    async def handle(self, deliveries: Sequence[Delivery[WireMessage]]) -> None:
         facts = [f for each in deliveries if isinstance(each.message, Facts) for f in each.message.facts]
         wishes = [
             (each.message.delivery_id, each.message.account_id)
@@ -54,12 +54,12 @@ class Outbound:
                 log.error("fact_of_unknown_account", account_id=str(fact.account_id), type=fact.type)
                 continue
             owed.extend(rules.fan_out(fact, subscriber, at))
-        metrics.FACTS.inc(len(facts))
-        if not owed:
-            return
         due = [self._dispatcher.due_at(each.target, at) for each in owed]
-        async with self._db.transaction() as tx:
-            new = await store.insert_deliveries(tx, owed, [when or at + LEASE for when in due])
+        new: set[UUID] = set()
+        if owed:
+            async with self._db.transaction() as tx:
+                new = await store.insert_deliveries(tx, owed, [when or at + LEASE for when in due])
+        metrics.FACTS.inc(len(facts))
         metrics.DELIVERIES.labels("created").inc(len(new))
         ours = {
             each.id: each for each, when in zip(owed, due, strict=True) if when is None and each.id in new

@@ -61,7 +61,7 @@ class Settings(ServiceSettings):
         le=16,
         description="Such transactions at once; few, so that batches grow when the database is slow.",
     )
-    database_pool: int = Field(default=6, ge=2, le=50, description="Connections to Postgres, at most.")
+    database_pool_size: int = Field(default=6, ge=2, le=50, description="Connections to Postgres, at most.")
 
     @field_validator("secrets_keys")
     @classmethod

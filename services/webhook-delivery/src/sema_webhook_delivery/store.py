@@ -9,8 +9,6 @@ from uuid import UUID
 from sema_common.platform.db import Database, Row, Tx
 from sema_webhook_delivery.rules import Outcome, Owed
 
-SCHEMA_REVISION: Final = "0007"
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:

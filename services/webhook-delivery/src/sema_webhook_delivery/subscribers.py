@@ -21,6 +21,7 @@ log = get_logger()
 
 FRESH_SECONDS: Final = 5.0
 REMEMBERED: Final = 5_000
+"""Accounts, of 20 endpoints each at most."""
 
 
 class Subscribers:
@@ -31,10 +32,14 @@ class Subscribers:
         self._secrets = secrets
         self._known: OrderedDict[UUID, tuple[float, Subscriber]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Accounts in memory."""
+        return len(self._known)
+
     async def of(self, account_ids: Iterable[UUID]) -> dict[UUID, Subscriber]:
         """The accounts that exist; all that are not fresh are read by one query."""
         wanted = set(account_ids)
-        oldest = time.monotonic() - FRESH_SECONDS
+        self._drop_stale(oldest := time.monotonic() - FRESH_SECONDS)
         found = {id_: kept[1] for id_ in wanted if (kept := self._known.get(id_)) and kept[0] > oldest}
         if missing := wanted - found.keys():
             asked_at = time.monotonic()
@@ -45,6 +50,11 @@ class Subscribers:
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return found
+
+    def _drop_stale(self, oldest: float) -> None:
+        """Secrets stay no longer than they are of use. Kept in the order in which they were asked for."""
+        while self._known and next(iter(self._known.values()))[0] <= oldest:
+            self._known.popitem(last=False)
 
     def forget(self, account_id: UUID) -> None:
         """Something about this account has just changed."""

@@ -19,6 +19,7 @@ from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox
 from sema_common.values.ids import webhook_secret
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Fact, Facts
 from sema_webhook_delivery.app import open_room
 from sema_webhook_delivery.settings import Settings
@@ -28,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from receiver import Receiver, receiving
 
 KEY = SecretBox.new_key()
-QUEUE = "webhooks.outbound"
 FAST = 0.001  # a minute is 60 ms, 24 hours are 86 s
 
 
@@ -87,7 +87,7 @@ class World:
         return id_, secret
 
     async def publish(self, *facts: Fact) -> None:
-        await self.bus.publish(QUEUE, Facts(facts=facts), event_id=uuid4())
+        await self.bus.publish(WEBHOOKS_OUTBOUND, Facts(facts=facts), event_id=uuid4())
 
     async def deliveries(self) -> list[dict[str, Any]]:
         rows = await self.db.fetch("SELECT * FROM webhooks.deliveries ORDER BY created_at, id")

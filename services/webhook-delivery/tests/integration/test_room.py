@@ -14,13 +14,13 @@ from standardwebhooks.webhooks import Webhook
 
 from sema_common.values.errors import StoreUnavailable
 from sema_common.values.ids import webhook_secret
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Redeliver
 from sema_webhook_delivery import dispatch, metrics, rules, store
 from sema_webhook_delivery.rules import Outcome
 
 World = Any
 Eventually = Callable[..., Awaitable[None]]
-QUEUE = "webhooks.outbound"
 
 
 async def states(world: World) -> list[str]:
@@ -212,7 +212,7 @@ async def test_a_redelivery_goes_on_counting(world: World, eventually: Eventuall
         (row,) = await world.deliveries()
         for account in (stranger, customer):
             wish = Redeliver(delivery_id=row["id"], account_id=account.account_id)
-            await world.bus.publish(QUEUE, wish, event_id=uuid4())
+            await world.bus.publish(WEBHOOKS_OUTBOUND, wish, event_id=uuid4())
         await world.receiver.arrived("/hook", 2)
 
         async def twice() -> bool:
@@ -232,7 +232,7 @@ async def test_impatient_redeliveries_are_one_attempt_and_cost_no_slot(
     async def redeliver(id_: UUID, times: int) -> None:
         for _ in range(times):
             wish = Redeliver(delivery_id=id_, account_id=customer.account_id)
-            await world.bus.publish(QUEUE, wish, event_id=uuid4())
+            await world.bus.publish(WEBHOOKS_OUTBOUND, wish, event_id=uuid4())
 
     async with world.room(max_in_flight=2):
         await world.publish(customer.fact())
@@ -292,7 +292,7 @@ async def test_a_wish_brings_a_far_retry_forward(world: World, eventually: Event
         await eventually(tried)
         (row,) = await world.deliveries()
         wish = Redeliver(delivery_id=row["id"], account_id=customer.account_id)
-        await world.bus.publish(QUEUE, wish, event_id=uuid4())
+        await world.bus.publish(WEBHOOKS_OUTBOUND, wish, event_id=uuid4())
         await eventually(settled(world, "succeeded"))
 
 
@@ -355,12 +355,14 @@ async def test_a_poison_message_ends_where_staff_see_it(world: World, eventually
         return bool(await world.db.fetchval("SELECT count(*) FROM core.dead_letters"))
 
     async with world.room():
-        await world.bus.publish_raw(QUEUE, b'{"facts": 5}', type="webhook.facts", version=1, event_id=uuid4())
+        await world.bus.publish_raw(
+            WEBHOOKS_OUTBOUND, b'{"facts": 5}', type="webhook.facts", version=1, event_id=uuid4()
+        )
         await world.publish(customer.fact())
         await world.receiver.arrived("/hook")
         await eventually(kept)
     row = await world.db.fetchrow("SELECT * FROM core.dead_letters")
-    assert (row["queue"], row["body"]) == (QUEUE, b'{"facts": 5}')
+    assert (row["queue"], row["body"]) == (WEBHOOKS_OUTBOUND, b'{"facts": 5}')
     assert row["reason"].startswith("malformed webhook.facts")
 
 
