@@ -18,6 +18,7 @@ from sema_common.values import clock, ids
 from sema_common.values.errors import Park, RetryLater
 from sema_common.values.networks import MnoRow, MnoTable
 from sema_common.wire.contacts import ValidateContacts
+from sema_common.wire.queues import CONTACTS_VALIDATE
 from sema_phone_validator import metrics, rules, store
 
 CHUNK: Final = 2_000
@@ -47,7 +48,7 @@ class Validator:
         self._networks = MnoTable(())
         self._read_at = -REGISTRY_SECONDS
 
-    async def validate(self, delivery: Delivery[ValidateContacts]) -> None:
+    async def handle(self, delivery: Delivery[ValidateContacts]) -> None:
         """One turn of a job; Park for a job that does not exist."""
         message = delivery.message
         after = START
@@ -57,9 +58,9 @@ class Validator:
                 return
             after = behind
         await self._bus.publish(
-            "contacts.validate",
+            CONTACTS_VALIDATE,
             message,
-            event_id=ids.event_id("contacts.validate", message.job_id),
+            event_id=ids.event_id(CONTACTS_VALIDATE, message.job_id),
             traceparent=delivery.traceparent,
         )
 

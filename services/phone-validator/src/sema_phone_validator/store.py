@@ -10,8 +10,6 @@ from sema_common.platform.db import Tx
 from sema_common.values.networks import MnoRow
 from sema_phone_validator.rules import Tally, Verdict
 
-SCHEMA_REVISION: Final = "0001"
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -18,8 +18,9 @@ from sema_common.platform.runtime import Room
 from sema_common.values.errors import Park, RetryLater
 from sema_common.values.ids import event_id, new_id
 from sema_common.wire.contacts import ValidateContacts
+from sema_common.wire.queues import CONTACTS_VALIDATE
 from sema_phone_validator import handlers, store
-from sema_phone_validator.app import QUEUE, open_room
+from sema_phone_validator.app import open_room
 from sema_phone_validator.handlers import Validator
 from sema_phone_validator.settings import Settings
 from tests.kit.fixtures import TestDatabase
@@ -123,7 +124,7 @@ async def room(database: TestDatabase, vhost: str) -> AsyncIterator[Room]:
 
 async def publish(bus: Bus, message: ValidateContacts, times: int = 1) -> None:
     for _ in range(times):
-        await bus.publish(QUEUE, message, event_id=event_id(message.job_id))
+        await bus.publish(CONTACTS_VALIDATE, message, event_id=event_id(message.job_id))
 
 
 @pytest.mark.usefixtures("room")
@@ -201,12 +202,12 @@ class Shelf:
         self.published: list[ValidateContacts] = []
 
     async def publish(self, queue: str, message: ValidateContacts, **_: Any) -> None:
-        assert queue == QUEUE
+        assert queue == CONTACTS_VALIDATE
         self.published.append(message)
 
 
 def delivery(message: ValidateContacts) -> Delivery[ValidateContacts]:
-    return Delivery(message=message, event_id=event_id(message.job_id), queue=QUEUE)
+    return Delivery(message=message, event_id=event_id(message.job_id), queue=CONTACTS_VALIDATE)
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 async def validator(database: TestDatabase, shelf: Shelf) -> AsyncIterator[Validator]:
-    async with Database.open(database.dsn(ROLE), name="pipeline") as db:
+    async with Database.open(database.dsn(ROLE), name="test") as db:
         yield Validator(db, shelf)  # type: ignore[arg-type]  # publish is all that it calls
 
 
@@ -226,13 +227,11 @@ async def test_the_rest_of_a_long_job_waits_for_another_turn(
     monkeypatch.setattr(handlers, "CHUNK", 2)
     monkeypatch.setattr(handlers, "CHUNKS_PER_TURN", 2)
     message = await lists.upload(PHONES)
-    await validator.validate(delivery(message))
+    await validator.handle(delivery(message))
     assert shelf.published == [message]
     assert (await lists.job(message.job_id))["processed"] == 4
-    await validator.validate(
-        delivery(message)
-    )  # takes what is left, and has a turn's look from the start left
-    await validator.validate(delivery(message))
+    await validator.handle(delivery(message))  # takes what is left, and has a turn's look from the start left
+    await validator.handle(delivery(message))
     assert_counted(await lists.completed(message.job_id))
 
 
@@ -242,9 +241,9 @@ async def test_an_aborted_job_stops_at_the_next_chunk(
     monkeypatch.setattr(handlers, "CHUNK", 2)
     monkeypatch.setattr(handlers, "CHUNKS_PER_TURN", 1)
     message = await lists.upload(PHONES)
-    await validator.validate(delivery(message))
+    await validator.handle(delivery(message))
     await lists.set_status(message.job_id, "aborted")
-    await validator.validate(delivery(message))
+    await validator.handle(delivery(message))
     job = await lists.job(message.job_id)
     assert (job["status"], job["processed"]) == ("aborted", 2)
     assert [contact["validity"] for contact in await lists.contacts(message.job_id)].count("pending") == 5
@@ -274,25 +273,25 @@ async def test_nothing_is_judged_by_an_empty_registry_and_a_change_is_noticed(
     async with Database.open(database.owner_dsn, name="staff") as owner:
         await owner.execute("DELETE FROM core.mno_prefixes")
         with pytest.raises(RetryLater):
-            await validator.validate(delivery(message))
+            await validator.handle(delivery(message))
         assert (await lists.job(message.job_id))["status"] == "queued"
         await owner.execute(
             """INSERT INTO core.mno_prefixes (prefix, source, country, calling_code, mno)
                VALUES ('25471', 'curated', 'KE', '254', 'First')"""
         )
-        await validator.validate(delivery(message))
+        await validator.handle(delivery(message))
         assert (await lists.job(message.job_id))["by_mno"] == {"First": 1}
         await owner.execute("UPDATE core.mno_prefixes SET mno = 'Second'")
         monkeypatch.setattr(handlers, "REGISTRY_SECONDS", 0.0)
         second = await lists.upload(["0712345678"])
-        await validator.validate(delivery(second))
+        await validator.handle(delivery(second))
         assert (await lists.job(second.job_id))["by_mno"] == {"Second": 1}
 
 
 async def test_a_job_of_another_account_does_not_exist(lists: Lists, validator: Validator) -> None:
     message = await lists.upload(PHONES)
     with pytest.raises(Park, match="unknown_validation_job"):
-        await validator.validate(delivery(message.model_copy(update={"account_id": new_id()})))
+        await validator.handle(delivery(message.model_copy(update={"account_id": new_id()})))
 
 
 @pytest.mark.usefixtures("room")
@@ -302,8 +301,12 @@ async def test_what_cannot_be_done_is_kept_for_staff_with_its_reason(
     unknown = ValidateContacts(job_id=new_id(), account_id=new_id(), contact_list_id=new_id())
     await publish(bus, unknown)
     for body in (b"{", b'{"job_id": 7}'):
-        await bus.publish_raw(QUEUE, body, type=ValidateContacts.TYPE, version=1, event_id=event_id(body))
-    await bus.publish_raw(QUEUE, b"{}", type=ValidateContacts.TYPE, version=99, event_id=event_id(99))
+        await bus.publish_raw(
+            CONTACTS_VALIDATE, body, type=ValidateContacts.TYPE, version=1, event_id=event_id(body)
+        )
+    await bus.publish_raw(
+        CONTACTS_VALIDATE, b"{}", type=ValidateContacts.TYPE, version=99, event_id=event_id(99)
+    )
     async with Database.open(database.owner_dsn, name="staff") as owner:
 
         async def all_kept() -> Row | None:
@@ -313,7 +316,7 @@ async def test_what_cannot_be_done_is_kept_for_staff_with_its_reason(
             )
 
         kept = await eventually(all_kept)
-    assert kept["queues"] == [QUEUE]
+    assert kept["queues"] == [CONTACTS_VALIDATE]
     assert [reason.split()[0] for reason in kept["reasons"]] == [
         "malformed",
         "malformed",
