@@ -13,6 +13,7 @@ from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import Park, RetryLater
 from sema_common.wire.content import ScreenCampaign
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Facts
 from sema_content_checker import BadRule, Rule, RuleSet, Verdict, check
 from sema_content_worker import metrics, rules, store
@@ -34,7 +35,7 @@ class Screener:
         self._ruleset: RuleSet | None = None
         self._read_at = -RULES_SECONDS
 
-    async def screen(self, delivery: Delivery[ScreenCampaign]) -> None:
+    async def handle(self, delivery: Delivery[ScreenCampaign]) -> None:
         """Commit the verdict, then publish it, then let the message be acknowledged; Park if nobody knows the
         campaign. A repeat finds the verdict and only publishes again."""
         message = delivery.message
@@ -44,7 +45,7 @@ class Screener:
             campaign = await self._read(message)
         if campaign.status == "rejected":
             fact = rules.rejected_fact(campaign, telemetry.traceparent())
-            await self._bus.publish("webhooks.outbound", Facts(facts=(fact,)), event_id=fact.event_id)
+            await self._bus.publish(WEBHOOKS_OUTBOUND, Facts(facts=(fact,)), event_id=fact.event_id)
 
     async def _read(self, message: ScreenCampaign) -> Campaign:
         async with self._db.transaction() as tx:

@@ -9,8 +9,6 @@ from sema_common.platform.db import Tx
 from sema_content_checker import Rule
 from sema_content_worker.rules import Campaign
 
-SCHEMA_REVISION: Final = "0004"
-
 SQL_READ_CAMPAIGN: Final[LiteralString] = """
 SELECT id, account_id, billing_account_id, name, message, status, currency, rejection_reasons, send_at,
        created_at, screened_at

@@ -20,9 +20,10 @@ from sema_common.platform.runtime import Room
 from sema_common.values.errors import BrokerUnavailable, Park, RetryLater
 from sema_common.values.ids import event_id, new_id
 from sema_common.wire.content import ScreenCampaign
+from sema_common.wire.queues import SMS_CONTENT
 from sema_common.wire.webhook import Fact, Facts
 from sema_content_worker import handlers
-from sema_content_worker.app import QUEUE, open_room
+from sema_content_worker.app import open_room
 from sema_content_worker.handlers import Screener
 from sema_content_worker.settings import Settings
 from tests.kit.fixtures import TestDatabase
@@ -145,7 +146,7 @@ async def room(database: TestDatabase, vhost: str) -> AsyncIterator[Room]:
 
 async def publish(bus: Bus, message: ScreenCampaign, times: int = 1) -> None:
     for _ in range(times):
-        await bus.publish(QUEUE, message, event_id=event_id(message.campaign_id))
+        await bus.publish(SMS_CONTENT, message, event_id=event_id(message.campaign_id))
 
 
 @pytest.mark.usefixtures("room")
@@ -204,7 +205,7 @@ class Shelf:
 
 
 def delivery(message: ScreenCampaign) -> Delivery[ScreenCampaign]:
-    return Delivery(message=message, event_id=event_id(message.campaign_id), queue=QUEUE)
+    return Delivery(message=message, event_id=event_id(message.campaign_id), queue=SMS_CONTENT)
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 async def screener(database: TestDatabase, shelf: Shelf) -> AsyncIterator[Screener]:
-    async with Database.open(database.dsn(ROLE), name="pipeline") as db:
+    async with Database.open(database.dsn(ROLE), name="test") as db:
         yield Screener(db, shelf)  # type: ignore[arg-type]  # publish is all that it calls
 
 
@@ -225,10 +226,10 @@ async def test_a_verdict_whose_publish_failed_is_told_by_the_next_delivery(
     message = await campaigns.submit("forbidden")
     shelf.away = True
     with pytest.raises(BrokerUnavailable):
-        await screener.screen(delivery(message))
+        await screener.handle(delivery(message))
     assert (await campaigns.row(message.campaign_id))["status"] == "rejected"
     shelf.away = False
-    await screener.screen(delivery(message))
+    await screener.handle(delivery(message))
     assert len(shelf.published) == 1
     assert await campaigns.balance(message.account_id) == BALANCE
 
@@ -239,7 +240,7 @@ async def test_a_campaign_that_waits_for_no_verdict_is_left_alone(
 ) -> None:
     await campaigns.block("word", "forbidden")
     message = await campaigns.submit("forbidden", status)
-    await screener.screen(delivery(message))
+    await screener.handle(delivery(message))
     row = await campaigns.row(message.campaign_id)
     assert (row["status"], row["reserved"], row["screened_at"]) == (status, RESERVED, None)
     assert not shelf.published
@@ -259,7 +260,7 @@ async def test_a_cancellation_that_was_quicker_wins(
         return await judge(campaign)
 
     monkeypatch.setattr(screener, "_judge", cancelled_meanwhile)
-    await screener.screen(delivery(message))
+    await screener.handle(delivery(message))
     assert (await campaigns.row(message.campaign_id))["status"] == "cancelled"
     assert await campaigns.balance(message.account_id) == BALANCE - RESERVED
     assert not shelf.published
@@ -270,7 +271,7 @@ async def test_many_deliveries_at_once_release_the_reservation_once(
 ) -> None:
     await campaigns.block("word", "forbidden")
     message = await campaigns.submit("forbidden")
-    await asyncio.gather(*(screener.screen(delivery(message)) for _ in range(8)))
+    await asyncio.gather(*(screener.handle(delivery(message)) for _ in range(8)))
     assert await campaigns.balance(message.account_id) == BALANCE
 
 
@@ -281,7 +282,7 @@ async def test_a_new_rule_is_in_force_and_a_broken_one_changes_nothing(
 
     async def verdict() -> str:
         message = await campaigns.submit("forbidden")
-        await screener.screen(delivery(message))
+        await screener.handle(delivery(message))
         status: str = (await campaigns.row(message.campaign_id))["status"]
         return status
 
@@ -298,14 +299,14 @@ async def test_nothing_is_approved_while_no_rules_could_ever_be_compiled(
     await campaigns.block("pattern", "(unclosed")
     message = await campaigns.submit(CLEAN)
     with pytest.raises(RetryLater):
-        await screener.screen(delivery(message))
+        await screener.handle(delivery(message))
     assert (await campaigns.row(message.campaign_id))["status"] == "submitted"
 
 
 async def test_a_campaign_of_another_account_does_not_exist(campaigns: Campaigns, screener: Screener) -> None:
     message = await campaigns.submit(CLEAN)
     with pytest.raises(Park, match="unknown_campaign"):
-        await screener.screen(delivery(message.model_copy(update={"account_id": new_id()})))
+        await screener.handle(delivery(message.model_copy(update={"account_id": new_id()})))
 
 
 @pytest.mark.usefixtures("room")
@@ -313,8 +314,8 @@ async def test_what_cannot_be_judged_is_kept_for_staff_with_its_reason(
     campaigns: Campaigns, bus: Bus
 ) -> None:
     await publish(bus, ScreenCampaign(campaign_id=new_id(), account_id=new_id()))
-    await bus.publish_raw(QUEUE, b"{", type=ScreenCampaign.TYPE, version=1, event_id=new_id())
-    await bus.publish_raw(QUEUE, b"{}", type="content.other", version=1, event_id=new_id())
+    await bus.publish_raw(SMS_CONTENT, b"{", type=ScreenCampaign.TYPE, version=1, event_id=new_id())
+    await bus.publish_raw(SMS_CONTENT, b"{}", type="content.other", version=1, event_id=new_id())
 
     async def all_kept() -> Row | None:
         return await campaigns.owner.fetchrow(
