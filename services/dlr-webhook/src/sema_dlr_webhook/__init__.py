@@ -1,7 +1,7 @@
 """dlr-webhook: takes raw delivery reports from aggregators and puts them on `dlr.inbound`.
 
 Doors in:   POST or GET /{aggregator}/{token} on HTTP_PORT; GET /healthz, /readyz there too.
-Doors out:  `dlr.inbound` (RawDlrs, 1–100 callbacks in one AMQP message).
+Doors out:  `dlr.inbound` (RawDlrs, 1–100 reports in one AMQP message).
 Writes:     nothing. It has no database.
 Decides:    is the token ours, is the size sane.
 

@@ -1,4 +1,4 @@
-"""The broker, as the one place where callbacks leave this room."""
+"""The broker, as the one place where reports leave this room."""
 
 import time
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.dlr import RawDlr, RawDlrs
+from sema_common.wire.queues import DLR_INBOUND
 from sema_dlr_webhook import metrics, rules
 
 log = get_logger()
 
 
 class DlrInbound:
-    """Publishes callbacks in bundles, confirmed."""
+    """Publishes reports in bundles, confirmed."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -33,9 +34,7 @@ class DlrInbound:
         started = time.perf_counter()
         outcomes = await self._bus.publish_many(
             [
-                Outgoing(
-                    "dlr.inbound", RawDlrs(reports=bundle), rules.bundle_id(bundle), bundle[0].traceparent
-                )
+                Outgoing(DLR_INBOUND, RawDlrs(reports=bundle), rules.bundle_id(bundle), bundle[0].traceparent)
                 for bundle in bundles
             ]
         )
@@ -46,5 +45,5 @@ class DlrInbound:
             answers += [outcome] * len(bundle)
             if outcome is not None:
                 self._failed_at = clock.now()
-                log.warning("publish_failed", callbacks=len(bundle), error=type(outcome).__name__)
+                log.warning("publish_failed", reports=len(bundle), error=type(outcome).__name__)
         return answers

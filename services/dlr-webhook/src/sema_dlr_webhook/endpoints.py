@@ -72,7 +72,7 @@ class Door:
             await _answer(send, 200, b"OK", {"content-type": "text/plain"})
 
     async def _take(self, scope: Scope, receive: Receive) -> None:
-        """Read one callback, put it on the queue, wait for the confirm."""
+        """Read one report, put it on the queue, wait for the confirm."""
         aggregator, _, token = scope["path"][1:].partition("/")
         if not rules.admits(self._tokens, aggregator, token.encode()):
             raise Refused("not_found", "there is nothing here", status=404)
@@ -82,7 +82,7 @@ class Door:
         body = bytearray()
         try:
             with telemetry.span("dlr.receive", "server", attributes={"aggregator": aggregator}) as span:
-                await self._read(receive, body, room=rules.MAX_BODY - len(query))
+                await self._read(receive, body, limit=rules.MAX_BODY - len(query))
                 await self._submit(
                     RawDlr(
                         aggregator=aggregator,
@@ -97,8 +97,8 @@ class Door:
             self._held -= len(body)
         metrics.RECEIVED.labels(aggregator).inc()
 
-    async def _read(self, receive: Receive, body: bytearray, room: int) -> None:
-        """Fill `body`, counting while it streams; a stream that is too long or too slow is cut, not drained."""
+    async def _read(self, receive: Receive, body: bytearray, limit: int) -> None:
+        """Fill `body` with up to `limit` bytes; a stream that is too long or too slow is cut, not drained."""
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 more = True
@@ -107,7 +107,7 @@ class Door:
                     if event["type"] == "http.disconnect":
                         raise Disconnected
                     chunk: bytes = event.get("body", b"")
-                    if len(body) + len(chunk) > room:
+                    if len(body) + len(chunk) > limit:
                         raise Refused(
                             "body_too_large", f"at most {rules.MAX_BODY} bytes", 413, headers=HANG_UP
                         )

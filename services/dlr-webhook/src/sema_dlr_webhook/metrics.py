@@ -5,15 +5,15 @@ from typing import Final
 from prometheus_client import Counter, Histogram
 
 RECEIVED: Final = Counter(
-    "sema_dlr_callbacks_received_total", "Callbacks that the broker confirmed (answered 200).", ["aggregator"]
+    "sema_dlr_reports_received_total", "Reports that the broker confirmed (answered 200).", ["aggregator"]
 )
 REFUSED: Final = Counter(
-    "sema_dlr_callbacks_refused_total",
+    "sema_dlr_reports_refused_total",
     "Requests that were not answered 200, by the code of the answer.",
     ["reason"],
 )
 BATCH: Final = Histogram(
-    "sema_dlr_publish_batch_size", "Callbacks in one AMQP message.", buckets=(1, 2, 5, 10, 20, 50, 100)
+    "sema_dlr_publish_batch_size", "Reports in one AMQP message.", buckets=(1, 2, 5, 10, 20, 50, 100)
 )
 LATENCY: Final = Histogram(
     "sema_dlr_publish_seconds",

@@ -1,4 +1,4 @@
-"""Is the token ours, and which callbacks travel together. Pure."""
+"""Is the token ours, and which reports travel together. Pure."""
 
 import hashlib
 import hmac
@@ -10,10 +10,10 @@ from sema_common.values.ids import event_id
 from sema_common.wire.dlr import MAX_REPORTS, RawDlr
 
 MAX_BODY: Final = 256 * 1024
-"""Bytes of one callback, its query string included; real ones are below 1 KiB."""
+"""Bytes of one report, its query string included; real ones are below 1 KiB."""
 
 MAX_BUNDLE: Final = 384 * 1024
-"""Bytes of the callbacks in one AMQP message: 512 KiB in base64. One callback always fits."""
+"""Bytes of the reports in one AMQP message: 512 KiB in base64. One report always fits."""
 
 
 def admits(tokens: Mapping[str, tuple[bytes, ...]], aggregator: str, token: bytes) -> bool:
@@ -44,7 +44,7 @@ def bundle_id(bundle: Iterable[RawDlr]) -> UUID:
 
     The consumer names its rows by (event id, index). A redelivery keeps the event id whatever it is; that it
     is the same for the same content also covers what a redelivery is not: a publish that timed out and was
-    taken all the same, followed by the aggregator's second try of the callback that we answered 503.
+    taken all the same, followed by the aggregator's second try of the report that we answered 503.
     """
     digest = hashlib.sha256()
     for report in bundle:

@@ -49,12 +49,12 @@ class Settings(RoomSettings):
         "celcom:tok1|tok2,africastalking:tok3 (or JSON). A name that is not here is a 404.",
     )
     max_waiting: int = Field(
-        default=2000, ge=1, description="Callbacks that wait for a publish; one more is answered 503."
+        default=2000, ge=1, description="Reports that wait for a publish; one more is answered 503."
     )
     max_held_bytes: int = Field(
         default=32 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Bytes of all callbacks in hand; beyond it 503 (2,000 bodies of 256 KiB were 512 MB).",
+        description="Bytes of all reports in hand; beyond it 503 (2,000 bodies of 256 KiB were 512 MB).",
     )
     publishes_in_flight: int = Field(
         default=4, ge=1, le=32, description="AMQP messages that wait for their confirm at one time."

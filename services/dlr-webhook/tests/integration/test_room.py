@@ -117,10 +117,10 @@ class Queue:
     def bodies(self) -> list[bytes]:
         return [report.body for delivery in self.deliveries for report in delivery.message.reports]
 
-    async def holds(self, callbacks: int) -> None:
-        """Wait until so many callbacks have arrived."""
+    async def holds(self, reports: int) -> None:
+        """Wait until so many reports have arrived."""
         async with asyncio.timeout(15), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.bodies) >= callbacks)
+            await self._arrived.wait_for(lambda: len(self.bodies) >= reports)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def _status(http: httpx.AsyncClient, path: str) -> int:
         return 0
 
 
-async def test_a_callback_is_on_the_queue_once_it_is_answered(opened: Opened, queue: Queue) -> None:
+async def test_a_report_is_on_the_queue_once_it_is_answered(opened: Opened, queue: Queue) -> None:
     answer = await opened.http.post(
         PATH, params={"x": "1"}, content=b"\xff{", headers={"content-type": "text/weird"}
     )
@@ -168,7 +168,7 @@ async def test_a_callback_is_on_the_queue_once_it_is_answered(opened: Opened, qu
     assert delivery.event_id == rules.bundle_id([report])
 
 
-async def test_callbacks_that_come_together_travel_together(opened: Opened, queue: Queue) -> None:
+async def test_reports_that_come_together_travel_together(opened: Opened, queue: Queue) -> None:
     bodies = [b"%d" % number for number in range(300)]
     answers = await asyncio.gather(*(opened.http.post(PATH, content=body) for body in bodies))
     assert {answer.status_code for answer in answers} == {200}
@@ -177,7 +177,7 @@ async def test_callbacks_that_come_together_travel_together(opened: Opened, queu
     assert len(queue.deliveries) < 150
 
 
-async def test_large_callbacks_are_split_over_messages(opened: Opened, queue: Queue) -> None:
+async def test_large_reports_are_split_over_messages(opened: Opened, queue: Queue) -> None:
     bodies = [bytes([number]) * rules.MAX_BODY for number in range(8)]
     answers = await asyncio.gather(*(opened.http.post(PATH, content=body) for body in bodies))
     assert {answer.status_code for answer in answers} == {200}

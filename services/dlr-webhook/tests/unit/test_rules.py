@@ -52,14 +52,14 @@ def test_a_full_bundle_is_at_most_half_a_mebibyte_of_content_on_the_wire() -> No
     assert len(RawDlrs(reports=bundle).model_dump_json()) <= 512 * 1024 + len(bundle) * 300
 
 
-def test_the_same_callbacks_sent_again_make_the_same_event() -> None:
+def test_the_same_reports_sent_again_make_the_same_event() -> None:
     again = datetime(2026, 11, 20, 12, 5, tzinfo=UTC)
     assert rules.bundle_id([report(b"x"), report(b"y")]) == rules.bundle_id(
         [report(b"x", at=again), report(b"y")]
     )
 
 
-def test_other_callbacks_make_another_event() -> None:
+def test_other_reports_make_another_event() -> None:
     ids = [
         rules.bundle_id(bundle)
         for bundle in (

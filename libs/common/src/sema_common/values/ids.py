@@ -137,5 +137,5 @@ def webhook_secret() -> str:
 
 
 def new_secret(prefix: str) -> str:
-    """Any other secret (callback path tokens, reset links): the prefix and 43 base62 characters, 256 bits."""
+    """Any other secret (path tokens of dlr-webhook, reset links): the prefix and 43 base62 characters, 256 bits."""
     return prefix + _random_base62(43)
