@@ -1,19 +1,21 @@
 """Composition root: stores and broker, the ways to the aggregators, one consumer per lane, the sweep."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from sema_aggregators import Celcom, Credentials, TestMode
 from sema_common.platform import dead_letters
-from sema_common.platform.bus import Bus, Delivery
+from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.http import Http, Timeouts
 from sema_common.platform.runtime import Room
+from sema_common.wire.queues import SMS_NORMAL, SMS_PRIORITY
 from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempts, SmsJobs
 from sema_sms_worker.clients import Gate, HttpWay, TestWay, Way
 from sema_sms_worker.handlers.gathering import Gathering
 from sema_sms_worker.handlers.hands import Hands
+from sema_sms_worker.handlers.lanes import LaneHandler, Message
 from sema_sms_worker.handlers.reports import TestReports
 from sema_sms_worker.handlers.settle import Settle
 from sema_sms_worker.handlers.submit import SubmitJobs
@@ -22,24 +24,18 @@ from sema_sms_worker.rules.breaker import Breaker, Rest
 from sema_sms_worker.rules.outcomes import RetryPolicy
 from sema_sms_worker.settings import Settings
 
-SCHEMA: Final = "0007"
-"""The newest migration that this room's statements need."""
-
-PRIORITY: Final = "sms.priority"
-NORMAL: Final = "sms.normal"
-
-Message = SmsJobs | SettleAttempts
+SCHEMA_REVISION: Final = "0007"
 
 
 async def open_room(room: Room, settings: Settings) -> None:
     """Closed in reverse: what waits is given back, the lanes finish, outcomes are written, the stores go last."""
     db = await room.open(
         Database.open(
-            settings.database_url, name="sms-worker", min_size=2, max_size=settings.database_connections
+            settings.database_url, name="sms-worker", min_size=2, max_size=settings.database_pool_size
         )
     )
     room.ready_when("postgres", db.check_writable)
-    room.ready_when("schema", lambda: db.check_schema(SCHEMA))
+    room.ready_when("schema", lambda: db.check_schema(SCHEMA_REVISION))
     bus = await room.open(Bus.open(settings.amqp_url, name="sms-worker"))
     room.ready_when("broker", bus.check)
 
@@ -55,50 +51,35 @@ async def open_room(room: Room, settings: Settings) -> None:
     settle = Settle(db, bus, gathering, hands, policy, lease)
     reports = TestReports(bus)
 
-    def lane(name: Lane) -> Callable[[list[Delivery[Message]]], Awaitable[None]]:
-        submit = SubmitJobs(name, ways, db, gathering, reports, hands, policy)
-
-        async def handle(deliveries: list[Delivery[Message]]) -> None:
-            bundles: list[SmsJobs] = []
-            doubts: list[SettleAttempts] = []
-            for delivery in deliveries:
-                if isinstance(delivery.message, SmsJobs):
-                    bundles.append(delivery.message)
-                else:
-                    doubts.append(delivery.message)
-            if doubts:
-                await settle(doubts)
-            if bundles:
-                await submit(bundles)
-
-        return handle
+    def lane(name: Lane) -> LaneHandler:
+        return LaneHandler(SubmitJobs(name, ways, db, gathering, reports, hands, policy), settle)
 
     types: Sequence[type[Message]] = (SmsJobs, SettleAttempts)
-    for queue in (PRIORITY, NORMAL):
+    for queue in (SMS_PRIORITY, SMS_NORMAL):
         await room.open(dead_letters.drain(bus, db, queue), f"dead letters of {queue}")
     await room.every("sweep", settings.sweep_seconds, Sweep(db, bus))
     await room.open(
         bus.consume_batches(
-            PRIORITY,
+            SMS_PRIORITY,
             types,
-            lane("priority"),
+            lane("priority").handle,
             prefetch=settings.priority_senders,
             max_items=1,
             batches=settings.priority_senders,
         ),
-        PRIORITY,
+        f"consumer {SMS_PRIORITY}",
     )
     await room.open(
         bus.consume_batches(
-            NORMAL,
+            SMS_NORMAL,
             types,
-            lane("normal"),
+            lane("normal").handle,
             prefetch=settings.normal_prefetch,
             max_items=MAX_JOBS,
             linger=settings.normal_linger_ms / 1000,
             batches=settings.normal_senders,
         ),
-        NORMAL,
+        f"consumer {SMS_NORMAL}",
     )
     await room.open(hands.letting_go(), "letting go")
 

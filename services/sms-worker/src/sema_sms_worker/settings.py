@@ -88,7 +88,7 @@ class Settings(ServiceSettings):
         default=60.0, gt=0, description="Longest pause between probes of an account that is at fault."
     )
 
-    database_connections: int = Field(default=8, ge=4, le=64, description="Postgres connections, at most.")
+    database_pool_size: int = Field(default=8, ge=4, le=64, description="Postgres connections, at most.")
 
     @model_validator(mode="after")
     def _budgets(self) -> Self:

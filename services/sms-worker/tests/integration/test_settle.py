@@ -32,7 +32,7 @@ def sent_of(job: SmsJob) -> Sent:
 async def settle(world: World, gathering: Gathering, jobs: list[SmsJob]) -> None:
     attempts = tuple(SettleAttempt(message_id=job.message_id, attempt=1) for job in jobs)
     handler = Settle(world.pipeline, world.bus, gathering, Hands(), POLICY, LEASE)
-    await handler([SettleAttempts(attempts=attempts)])
+    await handler.handle([SettleAttempts(attempts=attempts)])
 
 
 async def in_doubt(world: World, count: int) -> list[SmsJob]:

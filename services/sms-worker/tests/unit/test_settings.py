@@ -30,7 +30,7 @@ def test_timeouts_nest() -> None:
     a_submit = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + settings.celcom_total_seconds
     assert a_submit < settings.claim_lease_seconds
     assert settings.celcom_total_seconds + COMMAND_SECONDS < settings.drain_seconds
-    assert settings.database_connections >= 4
+    assert settings.database_pool_size >= 4
 
 
 def test_a_lease_shorter_than_a_submit_is_refused(environment: pytest.MonkeyPatch) -> None:

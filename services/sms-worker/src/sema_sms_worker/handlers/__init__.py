@@ -1,7 +1,9 @@
 """What the room does with each wire message: read, decide (in `rules`), write, publish.
 
+lanes      what comes over a lane's queue: jobs and settlements side by side
 submit     SmsJobs: the story of a job, from its claim to its facts
 settle     SettleAttempts: claims that nobody finished, and doubts
 gathering  what many bulks write together: claims, outcomes, facts
-letters    dead letters of both lanes
+hands      what must not be cut short, and what waits for a way
+reports    the delivery reports of test mode
 """

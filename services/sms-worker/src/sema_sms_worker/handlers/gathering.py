@@ -144,7 +144,8 @@ class Gathering:
         unclaimed = [key for noted in many for key in noted.unclaimed]
         async with self._db.transaction() as tx:
             if unfinished or unclaimed:  # more than one statement on attempts: one order for all of them
-                ids = [record.message_id for record in (*sent, *unfinished)] + [key[0] for key in unclaimed]
+                ids = [record.message_id for record in sent] + [record.message_id for record in unfinished]
+                ids += [message_id for message_id, _ in unclaimed]
                 await lock_status(tx, ids)
             if sent:
                 await orch.record_sent(tx, sent)

@@ -64,7 +64,7 @@ class Settle:
         self._policy = policy
         self._lease = lease
 
-    async def __call__(self, asked: Sequence[SettleAttempts]) -> None:
+    async def handle(self, asked: Sequence[SettleAttempts]) -> None:
         wanted = {(a.message_id, a.attempt): a for message in asked for a in message.attempts}
         for key in wanted.keys() & self._hands.attempts:
             del wanted[key]  # its outcome is on its way in this very process; the sweep comes back

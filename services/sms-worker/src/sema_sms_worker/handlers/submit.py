@@ -57,7 +57,7 @@ class SubmitJobs:
         self._hands = hands
         self._policy = policy
 
-    async def __call__(self, bundles: Sequence[SmsJobs]) -> None:
+    async def handle(self, bundles: Sequence[SmsJobs]) -> None:
         """RetryLater while something is in the way; what is done by then is only told again next time."""
         jobs = rules.distinct(bundles)
         metrics.JOBS.labels(self._lane).inc(len(jobs))
