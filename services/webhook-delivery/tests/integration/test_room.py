@@ -279,6 +279,21 @@ async def test_an_attempt_that_breaks_halfway_gives_its_slot_back(
         await eventually(settled_sorted(world, ["pending", "succeeded"]))
 
 
+async def test_a_live_claim_is_not_taken_by_another_instance(world: World, eventually: Eventually) -> None:
+    customer = await world.customer()
+    await world.endpoint(customer, "/hook")
+    async with world.room():
+        await world.publish(customer.fact())
+        await eventually(settled(world, "succeeded"))
+    wishes = [((await world.deliveries())[0]["id"], customer.account_id)]
+    claimed = []
+    for clock in (0, 4, -4):  # seconds by which an instance's clock differs
+        async with world.db.transaction() as tx:
+            at = datetime.now(UTC) + timedelta(seconds=clock)
+            claimed.append(len(await store.redeliver(tx, wishes, at + rules.LEASE)))
+    assert claimed == [1, 0, 0]
+
+
 async def test_a_wish_brings_a_far_retry_forward(world: World, eventually: Eventually) -> None:
     customer = await world.customer()
     await world.endpoint(customer, "/hook")
