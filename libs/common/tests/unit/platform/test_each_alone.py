@@ -59,4 +59,4 @@ async def test_the_bound_of_a_queue_counts_weight_and_a_heavy_item_still_passes_
         with pytest.raises(Overloaded):
             await group.submit(60)
         hold.set()
-        assert await asyncio.gather(first, second) == [500, 60]
+        assert (await first, await second) == (500, 60)
