@@ -9,6 +9,7 @@ import pytest
 from deploy.local import control
 from deploy.local.programs import left_behind
 from deploy.local.services import SERVICES
+from tests.kit.client import eventually
 from tests.kit.stack import Stack
 
 STORES = ("postgres", "redis", "rabbitmq")
@@ -47,7 +48,12 @@ async def test_a_killed_store_comes_back_and_no_service_restarts(stack: Stack, s
 async def test_a_new_supervisor_keeps_what_runs(stack: Stack) -> None:
     names = (*SERVICES, *STORES, "sandbox", "epmd")
     before = {name: stack.pid(name) for name in names}
-    stack.signal("supervisor", signal.SIGKILL)
+    killed = stack.signal("supervisor", signal.SIGKILL)
+
+    async def gone() -> None:
+        assert control.supervisor_pid(stack.layout) != killed
+
+    await eventually(gone)
     stack.signal("sandbox", signal.SIGKILL)
     await stack.start(*SERVICES, "sandbox")
     after = {name: stack.pid(name) for name in names}
