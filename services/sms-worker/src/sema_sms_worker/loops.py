@@ -16,10 +16,11 @@ from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database
 from sema_common.values import clock
 from sema_common.values.ids import event_id
-from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempt, SettleAttempts, SmsJob
+from sema_common.wire.queues import LANE_QUEUES
+from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempt, SettleAttempts, SmsJob, SmsJobs, jobs_id
 from sema_sms_worker import metrics
 from sema_sms_worker.rules.doubt import LOOK_AGAIN
-from sema_sms_worker.rules.jobs import bulks, jobs_message
+from sema_sms_worker.rules.jobs import bulks
 
 AT_ONCE: Final = 200
 """Attempts found in one go; more are found at once after them."""
@@ -61,8 +62,10 @@ class Sweep:
         published: list[list[AttemptKey]] = []
         outgoing: list[Outgoing] = []
         for lane, some in _bundles(found):
-            message, id_ = jobs_message([_next_job(attempt, row) for attempt, row in some])
-            outgoing.append(Outgoing(f"sms.{lane}", message, id_, some[0][1].traceparent))
+            jobs = tuple(_next_job(attempt, row) for attempt, row in some)
+            outgoing.append(
+                Outgoing(LANE_QUEUES[lane], SmsJobs(jobs=jobs), jobs_id(jobs), some[0][1].traceparent)
+            )
             published.append([_key(attempt) for attempt, _ in some])
         failures = await self._bus.publish_many(outgoing)
         return [
@@ -81,7 +84,7 @@ class Sweep:
             )
             keys = (f"{a.message_id}:{a.attempt}" for a, _ in some)
             outgoing.append(
-                Outgoing(f"sms.{lane}", message, event_id("sms.settle", *keys), some[0][1].traceparent)
+                Outgoing(LANE_QUEUES[lane], message, event_id("sms.settle", *keys), some[0][1].traceparent)
             )
         await self._bus.publish_many(outgoing)
 

@@ -12,6 +12,7 @@ from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import OutcomeUnknown, StoreUnavailable
 from sema_common.wire.sms import SmsJob
+from sema_sms_worker import metrics
 from sema_sms_worker.handlers.gathering import Ending, Gathering, Noted
 
 from .conftest import COST, OPENING, World  # type: ignore[import-not-found]  # mypy knows no package with a dash
@@ -87,6 +88,17 @@ async def test_an_ending_whose_commit_went_unanswered_refunds_once(world: World)
         assert await gathered.end([failed(job)]) == {job.message_id}
     assert await world.refunds(job) == 1
     assert await world.balance() == OPENING
+
+
+async def test_an_ending_that_was_rolled_back_is_counted_once(world: World) -> None:
+    def counted() -> tuple[float, float]:
+        return metrics.REFUNDS._value.get(), metrics.ENDED.labels("failed", "code")._value.get()
+
+    [job] = await world.accept(1)
+    before = counted()
+    async with gathering(world, unlucky=2, commits=False) as gathered:
+        assert await gathered.end([failed(job)]) == {job.message_id}
+    assert counted() == (before[0] + 1, before[1] + 1)
 
 
 async def test_a_message_that_was_delivered_meanwhile_does_not_end(world: World) -> None:

@@ -25,10 +25,9 @@ from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import OutcomeUnknown, RetryLater, StoreUnavailable
-from sema_common.values.ids import event_id
-from sema_common.wire.webhook import MAX_FACTS, Fact, Facts
+from sema_common.wire.queues import WEBHOOKS_OUTBOUND
+from sema_common.wire.webhook import Fact, bundle_facts
 from sema_sms_worker import metrics
-from sema_sms_worker.rules.jobs import bulks
 from sema_sms_worker.settings import CLAIM_LOOK_SECONDS
 
 log = get_logger()
@@ -158,40 +157,47 @@ class Gathering:
     async def _write_endings(self, many: list[Sequence[Ending]]) -> list[set[UUID]]:
         async with self._db.transaction() as tx:
             ended = await end_messages(tx, [ending for each in many for ending in each])
-        return [{e.record.message_id for e in each} & ended for each in many]
+        ended.count()
+        return [{e.record.message_id for e in each} & ended.standing for each in many]
 
     async def _publish(self, many: list[Sequence[Fact]]) -> list[BaseException | None]:
         """Bundles are cut across bulks; a bulk succeeds when all bundles do, since a repeat is harmless."""
         facts = [fact for each in many for fact in each]
         results = await self._bus.publish_many(
-            [
-                Outgoing("webhooks.outbound", Facts.model_construct(facts=tuple(some)), facts_id(some))
-                for some in bulks(facts, MAX_FACTS)
-            ]
+            [Outgoing(WEBHOOKS_OUTBOUND, message, event_id) for message, event_id in bundle_facts(facts)]
         )
         failed = next((result for result in results if result is not None), None)
         return [failed] * len(many)
 
 
-def facts_id(facts: Sequence[Fact]) -> UUID:
-    """The event id of a bundle; its readers de-duplicate by the ids of the facts."""
-    return event_id("facts", len(facts), facts[0].event_id, facts[-1].event_id)
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What `end_messages` did: those that stand as asked, now or from before; those that ended now; refunds."""
+
+    standing: set[UUID]
+    now: Sequence[Ended]
+    refunds: int
+
+    def count(self) -> None:
+        """Into the metrics, once, after the commit."""
+        metrics.REFUNDS.inc(self.refunds)
+        for (status, code), number in Counter((ended.status, ended.code) for ended in self.now).items():
+            metrics.ENDED.labels(status, code).inc(number)
 
 
-async def end_messages(tx: Tx, endings: Sequence[Ending]) -> set[UUID]:
-    """End messages and refund what ended now; answers those that stand as it says, now or from before."""
+async def end_messages(tx: Tx, endings: Sequence[Ending]) -> Endings:
+    """End messages and refund what ended now."""
+    if not endings:
+        return Endings(set(), (), 0)
     await ledger.lock_balances(tx, {ending.billing_account_id for ending in endings})
-    moved = await orch.record_ended(tx, [ending.record for ending in endings])
-    if moved:
-        metrics.REFUNDS.inc(len(await ledger.refund(tx, moved)))
-    now_ended = Counter((e.record.status, e.record.code) for e in endings if e.record.message_id in moved)
-    for (status, code), number in now_ended.items():
-        metrics.ENDED.labels(status, code).inc(number)
-    rest = [ending.record for ending in endings if ending.record.message_id not in moved]
-    if rest:  # a repeat, or a report was quicker
-        statuses = await orch.read_status(tx, [record.message_id for record in rest])
-        moved = moved | {r.message_id for r in rest if statuses.get(r.message_id) == r.status}
-    return moved
+    records = [ending.record for ending in endings]
+    moved = await orch.record_ended(tx, records)
+    refunds = len(await ledger.refund(tx, moved)) if moved else 0
+    rest = [record for record in records if record.message_id not in moved]
+    # A repeat, or a report was quicker.
+    statuses = await orch.read_status(tx, [record.message_id for record in rest]) if rest else {}
+    before = {r.message_id for r in rest if statuses.get(r.message_id) == r.status}
+    return Endings(moved | before, [r for r in records if r.message_id in moved], refunds)
 
 
 def _gather(

@@ -5,8 +5,8 @@ and batches that wait for a way to open.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 from sema_common.messages.store.attempts import AttemptKey
@@ -42,6 +42,16 @@ class Hands:
         """Leaving it gives back what waits for a way, so that the consumers can finish."""
         yield
         self._closing.set()
+
+    @contextmanager
+    def holding(self, attempts: Iterable[AttemptKey]) -> Iterator[None]:
+        """Say that the outcomes of these attempts are on their way here: no settlement touches them meanwhile."""
+        keys = set(attempts)
+        self.attempts |= keys
+        try:
+            yield
+        finally:
+            self.attempts -= keys
 
     async def carry(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` to its end, even if whoever waits for it is cancelled."""

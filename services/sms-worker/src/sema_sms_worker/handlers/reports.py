@@ -11,6 +11,7 @@ from sema_common.platform.bus import Bus, Outgoing
 from sema_common.values import clock
 from sema_common.values.ids import event_id
 from sema_common.wire.dlr import MAX_REPORTS, RawDlr, RawDlrs
+from sema_common.wire.queues import DLR_INBOUND
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker.clients import reports_of_test
 from sema_sms_worker.rules.jobs import TEST, bulks
@@ -42,7 +43,7 @@ class TestReports:
         results = await self._bus.publish_many(
             [
                 Outgoing(
-                    "dlr.inbound",
+                    DLR_INBOUND,
                     RawDlrs(reports=tuple(some)),
                     event_id("dlr.raw", *(report.body for report in some)),
                     some[0].traceparent,

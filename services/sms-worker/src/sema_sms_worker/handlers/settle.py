@@ -17,14 +17,14 @@ from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
-from sema_common.wire.sms import SettleAttempt, SettleAttempts
+from sema_common.wire.queues import LANE_QUEUES
+from sema_common.wire.sms import SettleAttempt, SettleAttempts, SmsJobs, jobs_id
 from sema_common.wire.webhook import Fact
 from sema_sms_worker import metrics
-from sema_sms_worker.handlers.gathering import Ending, Gathering, end_messages
+from sema_sms_worker.handlers.gathering import Ending, Endings, Gathering, end_messages
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.rules import doubt
 from sema_sms_worker.rules import facts as told
-from sema_sms_worker.rules.jobs import jobs_message
 from sema_sms_worker.rules.outcomes import RetryPolicy
 
 log = get_logger()
@@ -73,9 +73,12 @@ class Settle:
         now = clock.now()
         async with self._db.transaction() as tx:
             cases = await self._judge(tx, wanted, now)
-            ended = await self._record(tx, cases, now)
+            facts, endings = await self._record(tx, cases, now)
+        endings.count()
+        for case in cases:
+            _note(case)
         await self._resend([case for case in cases if case.step.what == "resend"])
-        await self._gathering.tell(ended)
+        await self._gathering.tell(facts)
 
     async def _judge(self, tx: Tx, wanted: dict[AttemptKey, SettleAttempt], now: datetime) -> list[_Case]:
         """The attempts, locked against their own worker's late outcome, each with its next step."""
@@ -89,7 +92,7 @@ class Settle:
         cases: list[_Case] = []
         for (message_id, number), asked in wanted.items():
             if message_id not in statuses:
-                log.error("attempt_without_message", message_id=f"msg_{message_id}")
+                log.error("attempt_without_message", message_id=str(message_id))
                 continue
             message, status, made = messages[message_id], statuses[message_id], attempts.get(message_id, [])
             step = doubt.settle(
@@ -97,11 +100,10 @@ class Settle:
             )
             attempt = next((a for a in made if a.attempt == number), None)
             cases.append(_Case(asked, message, status, attempt, step))
-            metrics.SETTLED.labels(step.what).inc()
         return cases
 
-    async def _record(self, tx: Tx, cases: Sequence[_Case], now: datetime) -> list[Fact]:
-        """Write the steps; the facts of messages that ended, now or before."""
+    async def _record(self, tx: Tx, cases: Sequence[_Case], now: datetime) -> tuple[list[Fact], Endings]:
+        """Write the steps; the facts of messages that ended, now or before, and what ended now."""
         due = [(c.key, c.step.until) for c in cases if c.step.what in ("wait", "done", "resend")]
         if due:
             await orch.set_due(tx, due)
@@ -115,21 +117,13 @@ class Settle:
             if (fact := told.retold(c.message, c.attempt, c.status)) is not None
         ]
         failing = {c.asked.message_id: (c, _failed(c, now)) for c in cases if c.step.what == "fail"}
-        if failing:
-            ended = await end_messages(
-                tx, [Ending(record, c.message.billing_account_id) for c, record in failing.values()]
-            )
-            facts += [told.ended(c.message, record) for i, (c, record) in failing.items() if i in ended]
-        for case in cases:
-            if case.step.what != "done":
-                log.info(
-                    f"attempt_{case.step.what}",
-                    message_id=f"msg_{case.message.message_id}",
-                    account_id=str(case.message.account_id),
-                    attempt=case.asked.attempt,
-                    lane=case.message.lane,
-                )
-        return facts
+        endings = await end_messages(
+            tx, [Ending(record, c.message.billing_account_id) for c, record in failing.values()]
+        )
+        facts += [
+            told.ended(c.message, record) for i, (c, record) in failing.items() if i in endings.standing
+        ]
+        return facts, endings
 
     @staticmethod
     def _unfinished(case: _Case, now: datetime) -> Unfinished:
@@ -146,11 +140,25 @@ class Settle:
         outgoing = []
         for case in cases:
             job = case.message.job(case.message.queued_at or case.message.created_at, case.asked.attempt + 1)
-            message, event_id = jobs_message([job])
-            outgoing.append(Outgoing(f"sms.{job.lane}", message, event_id, job.traceparent))
+            outgoing.append(
+                Outgoing(LANE_QUEUES[job.lane], SmsJobs(jobs=(job,)), jobs_id([job]), job.traceparent)
+            )
         for failed in await self._bus.publish_many(outgoing):
             if failed is not None:
                 raise failed
+
+
+def _note(case: _Case) -> None:
+    """Count and log a step that is committed."""
+    metrics.SETTLED.labels(case.step.what).inc()
+    if case.step.what != "done":
+        log.info(
+            f"attempt_{case.step.what}",
+            message_id=str(case.message.message_id),
+            account_id=str(case.message.account_id),
+            attempt=case.asked.attempt,
+            lane=case.message.lane,
+        )
 
 
 def _failed(case: _Case, now: datetime) -> Ended:

@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import chain
+from uuid import UUID
 
 from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.store import attempts as orch
-from sema_common.messages.store.attempts import AttemptKey, Claim, Ended, Sent, Unfinished
+from sema_common.messages.store.attempts import Claim, Ended, Sent, Unfinished
 from sema_common.platform import telemetry
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
@@ -34,6 +36,16 @@ from sema_sms_worker.rules.outcomes import HELD, RetryPolicy, conclude, expired
 log = get_logger()
 
 EARLY_REPORT_LOST = SubmitOutcome(Outcome.NO_WAY, "broker_unavailable", "test mode could not report early")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempted:
+    """An attempt of ours: what the way said of it, and what to record; None: that it was never made."""
+
+    job: SmsJob
+    span: telemetry.Span
+    outcome: SubmitOutcome
+    record: Sent | Ended | Unfinished | None
 
 
 class SubmitJobs:
@@ -126,44 +138,25 @@ class SubmitJobs:
         self, way: Way, jobs: Sequence[SmsJob]
     ) -> tuple[list[Fact], SubmitOutcome | None]:
         """Submit claimed jobs and record what came of it: the facts, and why jobs are held if some are."""
-        keys: set[AttemptKey] = {(job.message_id, job.attempt) for job in jobs}
-        self._hands.attempts |= keys
-        try:
-            with ExitStack() as stack:
-                spans = [
-                    stack.enter_context(telemetry.span("sms.submit", "client", parent=job.traceparent))
-                    for job in jobs
-                ]
-                outcomes = await self._call(way, jobs)
-                at = clock.now()
-                records = [
-                    conclude(job, way.name, outcome, at, self._policy, random.random())
-                    for job, outcome in zip(jobs, outcomes, strict=True)
-                ]
-                ended = await self._record(jobs, records)
-                for span, outcome in zip(spans, outcomes, strict=True):
-                    if span.sampled:
-                        span.set("aggregator", way.name)
-                        span.set("outcome", outcome.code)
-        finally:
-            self._hands.attempts -= keys
-        facts: list[Fact] = []
-        accepted: list[SmsJob] = []
-        for job, record, span in zip(jobs, records, spans, strict=True):
-            if isinstance(record, Sent):
-                accepted.append(job)
-                facts.append(told.sent(job, record, span.traceparent))
-                _log("message_sent", job, span.traceparent, aggregator=way.name)
-            elif isinstance(record, Ended):
-                if job.message_id in ended:
-                    facts.append(told.ended(job, record, span.traceparent))
-                _log("message_failed", job, span.traceparent, aggregator=way.name, code=record.code)
-            elif record is not None:
-                _log(f"message_{record.state}", job, span.traceparent, aggregator=way.name, code=record.code)
-        self._count(way, jobs, outcomes)
-        if way.name == rules.TEST and accepted:
-            await self._reports.publish(accepted, early=False)
-        return facts, next((outcome for outcome in outcomes if outcome.outcome in HELD), None)
+        with self._hands.holding((job.message_id, job.attempt) for job in jobs), ExitStack() as stack:
+            spans = [
+                stack.enter_context(telemetry.span("sms.submit", "client", parent=job.traceparent))
+                for job in jobs
+            ]
+            outcomes = await self._call(way, jobs)
+            at = clock.now()
+            made = [
+                _Attempted(
+                    job, span, outcome, conclude(job, way.name, outcome, at, self._policy, random.random())
+                )
+                for job, span, outcome in zip(jobs, spans, outcomes, strict=True)
+            ]
+            ended = await self._record(made)
+            for each in made:
+                each.span.set("aggregator", way.name)
+                each.span.set("outcome", each.outcome.code)
+        facts = await self._tell(way, made, ended)
+        return facts, next((each.outcome for each in made if each.outcome.outcome in HELD), None)
 
     async def _call(self, way: Way, jobs: Sequence[SmsJob]) -> list[SubmitOutcome]:
         """One outcome per job. Bulks go out together: a lease is cut for one call, not for one after the other."""
@@ -183,23 +176,42 @@ class SubmitJobs:
         )
         return [no or next(answers) for no in refused]
 
-    async def _record(
-        self, jobs: Sequence[SmsJob], records: Sequence[Sent | Ended | Unfinished | None]
-    ) -> set[object]:
+    async def _record(self, made: Sequence[_Attempted]) -> set[UUID]:
         """Write the outcomes; the ids of the messages that ended."""
         noted = Noted(
-            [record for record in records if isinstance(record, Sent)],
-            [record for record in records if isinstance(record, Unfinished)],
-            [(j.message_id, j.attempt) for j, record in zip(jobs, records, strict=True) if record is None],
+            [each.record for each in made if isinstance(each.record, Sent)],
+            [each.record for each in made if isinstance(each.record, Unfinished)],
+            [(each.job.message_id, each.job.attempt) for each in made if each.record is None],
         )
         if noted.sent or noted.unfinished or noted.unclaimed:
             await self._gathering.note(noted)
         endings = [
-            Ending(record, job.billing_account_id)
-            for job, record in zip(jobs, records, strict=True)
-            if isinstance(record, Ended)
+            Ending(each.record, each.job.billing_account_id)
+            for each in made
+            if isinstance(each.record, Ended)
         ]
-        return set(await self._gathering.end(endings)) if endings else set()
+        return await self._gathering.end(endings) if endings else set()
+
+    async def _tell(self, way: Way, made: Sequence[_Attempted], ended: set[UUID]) -> list[Fact]:
+        """Log and count what is recorded, publish test mode's reports; the facts of what was sent or ended."""
+        facts: list[Fact] = []
+        accepted: list[SmsJob] = []
+        for each in made:
+            job, record, traceparent = each.job, each.record, each.span.traceparent
+            if isinstance(record, Sent):
+                accepted.append(job)
+                facts.append(told.sent(job, record, traceparent))
+                _log("message_sent", job, traceparent, aggregator=way.name)
+            elif isinstance(record, Ended):
+                if job.message_id in ended:
+                    facts.append(told.ended(job, record, traceparent))
+                _log("message_failed", job, traceparent, aggregator=way.name, code=record.code)
+            elif record is not None:
+                _log(f"message_{record.state}", job, traceparent, aggregator=way.name, code=record.code)
+        self._count(way, made)
+        if way.name == rules.TEST and accepted:
+            await self._reports.publish(accepted, early=False)
+        return facts
 
     async def _retell(self, way: Way, jobs: Sequence[SmsJob]) -> list[Fact]:
         """The facts of attempts that were made before, test mode's reports included.
@@ -228,22 +240,21 @@ class SubmitJobs:
             await self._reports.publish(accepted, early=False)
         return facts
 
-    def _count(self, way: Way, jobs: Sequence[SmsJob], outcomes: Sequence[SubmitOutcome]) -> None:
-        metrics.BULK.labels(way.name, self._lane).observe(len(jobs))
-        pairs = Counter((job.mno, outcome.outcome) for job, outcome in zip(jobs, outcomes, strict=True))
-        for (mno, outcome), number in pairs.items():
+    def _count(self, way: Way, made: Sequence[_Attempted]) -> None:
+        metrics.BULK.labels(way.name, self._lane).observe(len(made))
+        for (mno, outcome), number in Counter((each.job.mno, each.outcome.outcome) for each in made).items():
             metrics.OUTCOMES.labels(way.name, mno or "unknown", outcome.value).inc(number)
             if outcome is Outcome.IN_DOUBT:
                 metrics.IN_DOUBT.labels(way.name, self._lane).inc(number)
-        for outcome_ in outcomes:
-            if outcome_.outcome is not Outcome.ACCEPTED:
-                metrics.CODES.labels(way.name, outcome_.code).inc()
+        for each in made:
+            if each.outcome.outcome is not Outcome.ACCEPTED:
+                metrics.CODES.labels(way.name, each.outcome.code).inc()
 
 
 def _log(event: str, job: SmsJob, traceparent: str | None, **more: object) -> None:
     log.info(
         event,
-        message_id=f"msg_{job.message_id}",
+        message_id=str(job.message_id),
         account_id=str(job.account_id),
         attempt=job.attempt,
         lane=job.lane,

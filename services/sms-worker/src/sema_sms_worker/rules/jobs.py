@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
 
 from sema_aggregators import Capabilities, Outcome, Submit, SubmitOutcome
 from sema_common.messages.store.attempts import AttemptKey
-from sema_common.values.ids import event_id
 from sema_common.wire.sms import SmsJob, SmsJobs
 
 LIVE = "celcom"
@@ -75,9 +73,3 @@ def submit_of(job: SmsJob, client_id: int) -> Submit:
         flash=job.kind == "FLASH_SMS",
         attempt=job.attempt,
     )
-
-
-def jobs_message(jobs: Sequence[SmsJob]) -> tuple[SmsJobs, UUID]:
-    """A bundle of retries with its event id, which is the same however often they are published together."""
-    keys = (f"{job.message_id}:{job.attempt}" for job in jobs)
-    return SmsJobs(jobs=tuple(jobs)), event_id("sms.jobs", *keys)
