@@ -15,7 +15,8 @@ from sema_common.billing import ledger
 from sema_common.billing.ledger import Charge
 from sema_common.messages.store import accepting, attempts, publishing
 from sema_common.messages.store.accepting import NewMessage
-from sema_common.messages.store.attempts import Claim, Sent
+from sema_common.messages.store.attempts import Claim
+from sema_common.messages.store.outcomes import Sent, record_sent
 from sema_common.platform.db import Tx
 from sema_common.values.ids import id_time, new_id
 
@@ -119,5 +120,5 @@ async def submit(tx: Tx, messages: Sequence[NewMessage], at: datetime | None = N
     at = at or datetime.now(UTC)
     await attempts.claim(tx, [claim_of(m) for m in messages], at + timedelta(minutes=1))
     ids = {m.message_id: f"agg-{m.message_id.hex}" for m in messages}
-    await attempts.record_sent(tx, [sent_of(m, ids[m.message_id], at) for m in messages])
+    await record_sent(tx, [sent_of(m, ids[m.message_id], at) for m in messages])
     return ids

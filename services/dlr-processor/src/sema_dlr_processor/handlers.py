@@ -14,7 +14,7 @@ from uuid import UUID
 from sema_common.billing import ledger
 from sema_common.messages.status import FINAL, Status
 from sema_common.messages.store import reports as messages
-from sema_common.messages.store.attempts import read_messages
+from sema_common.messages.store.reading import read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.messages.view import of_row, status_fact
 from sema_common.platform import telemetry

@@ -11,6 +11,7 @@ from typing import Final
 from sema_common.messages.status import FINAL
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import Attempt, AttemptKey
+from sema_common.messages.store.reading import read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database
@@ -40,7 +41,7 @@ class Sweep:
             due = await orch.find_due(tx, now, AT_ONCE)
             if due:
                 await orch.set_due(tx, [(_key(attempt), now + LOOK_AGAIN) for attempt in due])
-                messages = await orch.read_messages(tx, [attempt.message_id for attempt in due])
+                messages = await read_messages(tx, [attempt.message_id for attempt in due])
         oldest = min((attempt.due_at or now for attempt in due), default=now)
         metrics.OLDEST_DUE.set((now - oldest).total_seconds())
         if not due:

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from sema_common.messages.store.attempts import Claim, Ended, Sent
+from sema_common.messages.store.attempts import Claim
+from sema_common.messages.store.outcomes import Ended, Sent
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import OutcomeUnknown, StoreUnavailable

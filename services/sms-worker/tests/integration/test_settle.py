@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from sema_common.messages.store.attempts import Sent, Unfinished, record_unfinished
+from sema_common.messages.store.outcomes import Sent, Unfinished, record_unfinished
 from sema_common.values.clock import now
 from sema_common.wire.sms import SettleAttempt, SettleAttempts, SmsJob
 from sema_sms_worker.handlers.gathering import Gathering, Noted

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sema_aggregators import Capabilities, Outcome, SubmitOutcome
 from sema_common.messages.status import Status
-from sema_common.messages.store.attempts import Attempt, AttemptState, Ended, Sent, Unfinished
+from sema_common.messages.store.attempts import Attempt, AttemptState
+from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
 from sema_common.values.ids import new_id
 from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_sms_worker.rules import doubt, facts, jobs

@@ -30,9 +30,9 @@ from hypothesis.stateful import (
 )
 
 from sema_common.billing import ledger
-from sema_common.messages.store import attempts, idempotency, reports
-from sema_common.messages.store.attempts import Ended
+from sema_common.messages.store import idempotency, reports
 from sema_common.messages.store.idempotency import KeptResponse, key_hash
+from sema_common.messages.store.outcomes import Ended, record_ended
 from sema_common.messages.store.reports import Reported
 from sema_common.platform.db import CheckViolation, Database, Tx
 from sema_common.values.clock import now
@@ -199,7 +199,7 @@ class MoneyMachine(RuleBasedStateMachine):
             async def end(tx: Tx) -> None:
                 await ledger.lock_balances(tx, [account])
                 record = Ended(message_id, 0, account, "failed", "refused", "no", now())
-                ended = await attempts.record_ended(tx, [record])
+                ended = await record_ended(tx, [record])
                 if ended and not apart:
                     await ledger.refund(tx, ended)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from sema_common.messages.store import accepting, idempotency
-from sema_common.messages.store.attempts import read_messages
 from sema_common.messages.store.idempotency import KEPT_FOR, KeptResponse, key_hash
+from sema_common.messages.store.reading import read_messages
 from sema_common.platform.db import Database, UniqueViolation
 from sema_common.values.clock import now
 from sema_common.values.ids import new_id

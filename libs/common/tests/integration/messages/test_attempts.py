@@ -9,7 +9,14 @@ import pytest
 
 from sema_common.messages.store import attempts
 from sema_common.messages.store.accepting import NewMessage
-from sema_common.messages.store.attempts import Ended, Unfinished
+from sema_common.messages.store.outcomes import (
+    Ended,
+    Unfinished,
+    record_ended,
+    record_sent,
+    record_unfinished,
+)
+from sema_common.messages.store.reading import read_messages, read_status
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from tests.kit.seeds import AGGREGATOR, accept, claim_of, new_message, open_account, queue, sent_of
@@ -70,7 +77,7 @@ async def test_a_claim_that_is_taken_back_may_be_claimed_again(worker: Database,
 async def test_an_attempt_with_an_outcome_cannot_be_taken_back(worker: Database, message: NewMessage) -> None:
     async with worker.transaction() as tx:
         await attempts.claim(tx, [claim_of(message)], now() + LEASE)
-        await attempts.record_unfinished(tx, [doubt_of(message)])
+        await record_unfinished(tx, [doubt_of(message)])
         await attempts.unclaim(tx, [(message.message_id, 1)])
         assert not await attempts.claim(tx, [claim_of(message)], now() + LEASE)
 
@@ -102,7 +109,7 @@ async def test_sent_is_recorded_once_however_often_it_is_told(
     async with worker.transaction() as tx:
         await attempts.claim(tx, [claim_of(message)], now() + LEASE)
         for _ in range(3):
-            await attempts.record_sent(tx, [sent_of(message, "agg-1", at)])
+            await record_sent(tx, [sent_of(message, "agg-1", at)])
         (attempt,) = (await attempts.read_attempts(tx, [message.message_id]))[message.message_id]
     assert (attempt.state, attempt.aggregator_id, attempt.finished_at, attempt.due_at) == (
         "accepted",
@@ -126,8 +133,8 @@ async def test_an_end_is_answered_once_so_it_is_refunded_once(
 ) -> None:
     async with worker.transaction() as tx:
         await attempts.claim(tx, [claim_of(message)], now() + LEASE)
-        assert await attempts.record_ended(tx, [ended_of(message)]) == {message.message_id}
-        assert await attempts.record_ended(tx, [ended_of(message)]) == set()
+        assert await record_ended(tx, [ended_of(message)]) == {message.message_id}
+        assert await record_ended(tx, [ended_of(message)]) == set()
         (attempt,) = (await attempts.read_attempts(tx, [message.message_id]))[message.message_id]
     assert (attempt.state, attempt.code, attempt.due_at) == ("refused", "invalid_number", None)
     row = await stored(message.message_id)
@@ -142,7 +149,7 @@ async def test_an_end_is_answered_once_so_it_is_refunded_once(
 async def test_concurrent_ends_have_one_winner(worker: Database, message: NewMessage) -> None:
     async def end() -> int:
         async with worker.transaction(30) as tx:
-            return len(await attempts.record_ended(tx, [ended_of(message)]))
+            return len(await record_ended(tx, [ended_of(message)]))
 
     assert sum(await asyncio.gather(*(end() for _ in range(12)))) == 1
 
@@ -152,13 +159,13 @@ async def test_a_doubt_leaves_the_message_queued_until_it_is_settled(
 ) -> None:
     async with worker.transaction() as tx:
         await attempts.claim(tx, [claim_of(message)], now() + LEASE)
-        await attempts.record_unfinished(tx, [doubt_of(message)])
-        await attempts.record_unfinished(tx, [doubt_of(message)])
+        await record_unfinished(tx, [doubt_of(message)])
+        await record_unfinished(tx, [doubt_of(message)])
         (attempt,) = (await attempts.read_attempts(tx, [message.message_id]))[message.message_id]
         assert (attempt.state, attempt.code) == ("in_doubt", "timeout")
         assert attempt.due_at == message.enqueued_at + 2 * SECOND + LEASE
         assert (await stored(message.message_id))["status"] == "queued"
-        assert await attempts.record_ended(tx, [ended_of(message, code="submission_unconfirmed")])
+        assert await record_ended(tx, [ended_of(message, code="submission_unconfirmed")])
         (attempt,) = (await attempts.read_attempts(tx, [message.message_id]))[message.message_id]
     assert (attempt.state, attempt.code, attempt.due_at) == ("settled", "submission_unconfirmed", None)
     assert await history(message.message_id) == ["submitted", "queued", "in_doubt:1", "failed:1"]
@@ -172,7 +179,7 @@ async def test_an_unfinished_attempt_says_so_under_its_own_name(
     object.__setattr__(unfinished, "state", state)
     async with worker.transaction() as tx:
         await attempts.claim(tx, [claim_of(message)], now() + LEASE)
-        await attempts.record_unfinished(tx, [unfinished])
+        await record_unfinished(tx, [unfinished])
     name = {"not_sent": "retry", "settled": "resend"}.get(state, state)
     assert await history(message.message_id) == ["submitted", "queued", f"{name}:1"]
 
@@ -187,9 +194,9 @@ async def test_an_outcome_takes_its_message_before_its_attempt(
     async def record() -> None:
         async with worker.transaction() as tx:
             if outcome == "sent":
-                await attempts.record_sent(tx, [sent_of(message, "agg-1", message.enqueued_at + 2 * SECOND)])
+                await record_sent(tx, [sent_of(message, "agg-1", message.enqueued_at + 2 * SECOND)])
             else:
-                await attempts.record_ended(tx, [ended_of(message)])
+                await record_ended(tx, [ended_of(message)])
 
     async with api.transaction() as holder:
         await holder.execute(
@@ -213,13 +220,13 @@ async def test_outcomes_end_in_a_legal_state_in_any_order(
     worker: Database, message: NewMessage, history: History, stored: Stored, order: tuple[str, ...]
 ) -> None:
     async def sent(tx: Tx) -> None:
-        await attempts.record_sent(tx, [sent_of(message, "agg-1", message.enqueued_at + 2 * SECOND)])
+        await record_sent(tx, [sent_of(message, "agg-1", message.enqueued_at + 2 * SECOND)])
 
     async def ended(tx: Tx) -> None:
-        await attempts.record_ended(tx, [ended_of(message)])
+        await record_ended(tx, [ended_of(message)])
 
     async def unfinished(tx: Tx) -> None:
-        await attempts.record_unfinished(tx, [doubt_of(message)])
+        await record_unfinished(tx, [doubt_of(message)])
 
     steps: dict[str, Callable[[Tx], Awaitable[None]]] = {
         "sent": sent,
@@ -250,6 +257,6 @@ async def test_statuses_and_messages_are_read_by_id(worker: Database, message: N
     other = new_message(message.account_id)
     async with worker.transaction() as tx:
         wanted = [message.message_id, other.message_id, message.message_id]
-        assert await attempts.read_status(tx, wanted) == {message.message_id: "queued"}
-        assert set(await attempts.read_messages(tx, wanted)) == {message.message_id}
+        assert await read_status(tx, wanted) == {message.message_id: "queued"}
+        assert set(await read_messages(tx, wanted)) == {message.message_id}
         assert await attempts.read_attempts(tx, wanted) == {}

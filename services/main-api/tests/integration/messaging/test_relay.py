@@ -11,7 +11,8 @@ import pytest
 
 from sema_common.messages.store import publishing
 from sema_common.messages.store.accepting import NewMessage, insert_messages
-from sema_common.messages.store.attempts import Claim, Sent, claim, record_sent
+from sema_common.messages.store.attempts import Claim, claim
+from sema_common.messages.store.outcomes import Sent, record_sent
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.values.clock import now

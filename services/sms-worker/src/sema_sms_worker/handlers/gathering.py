@@ -17,8 +17,16 @@ from uuid import UUID
 
 from sema_common.billing import ledger
 from sema_common.messages.store import attempts as orch
-from sema_common.messages.store.attempts import AttemptKey, Claim, Ended, Sent, Unfinished
-from sema_common.messages.store.reading import lock_status
+from sema_common.messages.store.attempts import AttemptKey, Claim
+from sema_common.messages.store.outcomes import (
+    Ended,
+    Sent,
+    Unfinished,
+    record_ended,
+    record_sent,
+    record_unfinished,
+)
+from sema_common.messages.store.reading import lock_status, read_status
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
@@ -147,9 +155,9 @@ class Gathering:
                 ids += [message_id for message_id, _ in unclaimed]
                 await lock_status(tx, ids)
             if sent:
-                await orch.record_sent(tx, sent)
+                await record_sent(tx, sent)
             if unfinished:
-                await orch.record_unfinished(tx, unfinished)
+                await record_unfinished(tx, unfinished)
             if unclaimed:
                 await orch.unclaim(tx, unclaimed)
         return [None] * len(many)
@@ -191,11 +199,11 @@ async def end_messages(tx: Tx, endings: Sequence[Ending]) -> Endings:
         return Endings(set(), (), 0)
     await ledger.lock_balances(tx, {ending.billing_account_id for ending in endings})
     records = [ending.record for ending in endings]
-    moved = await orch.record_ended(tx, records)
+    moved = await record_ended(tx, records)
     refunds = len(await ledger.refund(tx, moved)) if moved else 0
     rest = [record for record in records if record.message_id not in moved]
     # A repeat, or a report was quicker.
-    statuses = await orch.read_status(tx, [record.message_id for record in rest]) if rest else {}
+    statuses = await read_status(tx, [record.message_id for record in rest]) if rest else {}
     before = {r.message_id for r in rest if statuses.get(r.message_id) == r.status}
     return Endings(moved | before, [r for r in records if r.message_id in moved], refunds)
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from sema_common.billing import ledger
 from sema_common.messages.status import Status
 from sema_common.messages.store import attempts as orch
-from sema_common.messages.store.attempts import Attempt, AttemptKey, Ended, Unfinished
-from sema_common.messages.store.reading import lock_status
+from sema_common.messages.store.attempts import Attempt, AttemptKey
+from sema_common.messages.store.outcomes import Ended, Unfinished, record_unfinished
+from sema_common.messages.store.reading import lock_status, read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
@@ -83,7 +84,7 @@ class Settle:
     async def _judge(self, tx: Tx, wanted: dict[AttemptKey, SettleAttempt], now: datetime) -> list[_Case]:
         """The attempts, locked against their own worker's late outcome, each with its next step."""
         ids = sorted({message_id for message_id, _ in wanted})
-        messages = await orch.read_messages(tx, ids)
+        messages = await read_messages(tx, ids)
         await ledger.lock_balances(tx, {message.billing_account_id for message in messages.values()})
         statuses = await lock_status(tx, ids)
         # An update is a lock: from here on an attempt is as it is read. It also keeps the sweep away meanwhile.
@@ -109,7 +110,7 @@ class Settle:
             await orch.set_due(tx, due)
         unfinished = [self._unfinished(c, now) for c in cases if c.step.what in ("doubt", "resend")]
         if unfinished:
-            await orch.record_unfinished(tx, unfinished)
+            await record_unfinished(tx, unfinished)
         facts = [
             fact
             for c in cases

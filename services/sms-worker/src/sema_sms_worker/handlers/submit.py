@@ -16,7 +16,9 @@ from uuid import UUID
 
 from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.store import attempts as orch
-from sema_common.messages.store.attempts import Claim, Ended, Sent, Unfinished
+from sema_common.messages.store.attempts import Claim
+from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
+from sema_common.messages.store.reading import read_status
 from sema_common.platform import telemetry
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
@@ -224,7 +226,7 @@ class SubmitJobs:
         ids = [job.message_id for job in jobs]
         async with self._db.transaction() as tx:
             attempts = await orch.read_attempts(tx, ids)
-            statuses = await orch.read_status(tx, ids)
+            statuses = await read_status(tx, ids)
         facts: list[Fact] = []
         accepted: list[SmsJob] = []
         for job in jobs:

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from sema_common.messages.status import Status
-from sema_common.messages.store.attempts import Attempt, Ended, Sent
+from sema_common.messages.store.attempts import Attempt
+from sema_common.messages.store.outcomes import Ended, Sent
 from sema_common.messages.store.rows import MessageRow
 from sema_common.messages.view import message_object, status_fact
 from sema_common.wire.sms import SmsJob

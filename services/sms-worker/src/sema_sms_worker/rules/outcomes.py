@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sema_aggregators import Outcome, SubmitOutcome
-from sema_common.messages.store.attempts import Ended, Sent, Unfinished
+from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker.rules import doubt
 
