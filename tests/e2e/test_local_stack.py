@@ -4,8 +4,6 @@ import asyncio
 import signal
 from pathlib import Path
 
-import pytest
-
 from deploy.local import control
 from deploy.local.programs import left_behind
 from deploy.local.services import SERVICES
@@ -36,13 +34,6 @@ def test_stack_env_holds_what_users_need(stack: Stack) -> None:
 
 async def test_all_services_killed_at_once_come_back(stack: Stack) -> None:
     await asyncio.gather(*(stack.kill(name) for name in SERVICES))
-
-
-@pytest.mark.parametrize("store", STORES)
-async def test_a_killed_store_comes_back_and_no_service_restarts(stack: Stack, store: str) -> None:
-    before = {name: stack.pid(name) for name in SERVICES}
-    await stack.kill(store)
-    assert {name: stack.pid(name) for name in SERVICES} == before
 
 
 async def test_a_new_supervisor_keeps_what_runs(stack: Stack) -> None:

@@ -1,6 +1,7 @@
 """Logs: one JSON object a line on stdout, cheap enough for the hot path, and never a reason to fail.
 
-Every line carries the service and, inside a span, its `trace_id`; rooms add `message_id` and `account_id`.
+Every line carries the service and, inside a span, its `trace_id`; rooms add `message_id` (a UUID, shown as `msg_<uuid>`)
+and `account_id`.
 What must never reach a line: a message's text, a secret, an unmasked number. The key names below are dropped
 wherever they appear, every run of digits that could be a phone number is masked, and an exception is told by
 its type, its masked text and its frames, never by its values.
@@ -32,6 +33,9 @@ DROPPED_KEYS: Final = frozenset({"body", "text", "secret", "authorization", "tok
 SHORTEST_NUMBER: Final = 9
 _NUMBER: Final = re.compile(rf"(?<!\d)\+?\d{{{SHORTEST_NUMBER},15}}(?!\d)")
 """E.164 allows 15 digits; national numbers of our markets have 9 or 10."""
+
+MESSAGE: Final = "msg_"
+"""How a line shows a message's id: the HTTP contract's form, which paths take too. Put on here, for all rooms."""
 
 FRAMES: Final = 12
 """Frames of a traceback that are kept, innermost last."""
@@ -110,6 +114,8 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
             "service": service,
             **event,
         }
+        if (message_id := event.get("message_id")) is not None:
+            line["message_id"] = f"{MESSAGE}{message_id}"
         if (trace_id := telemetry.trace_id()) is not None:
             line["trace_id"] = trace_id
         return line
