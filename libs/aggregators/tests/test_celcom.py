@@ -95,7 +95,7 @@ def test_getdlr_as_documented() -> None:
 @pytest.mark.parametrize("client_id", [7, "7"])
 def test_ids_of_any_type_are_kept_as_text(message_id: Any, kept: str, client_id: Any) -> None:
     (outcome,) = CELCOM.read_submit(answer({"responses": [success(client_id, message_id)]}), [submit(7)])
-    assert (outcome.outcome, outcome.aggregator_id, outcome.network_id) == (Outcome.ACCEPTED, kept, "2")
+    assert (outcome.outcome, outcome.aggregator_id) == (Outcome.ACCEPTED, kept)
 
 
 def test_the_newer_spelling_of_the_code_is_read_too() -> None:
@@ -140,13 +140,6 @@ def test_a_refusal_of_a_whole_bulk_gives_no_message_up() -> None:
         Outcome.NOT_SENT
     ] * 2
     assert [one.outcome for one in CELCOM.read_submit(refusal, [submit(1)])] == [Outcome.REFUSED]
-
-
-def test_a_network_not_allowed_here_may_be_allowed_on_another_route() -> None:
-    (outcome,) = CELCOM.read_submit(
-        answer({"responses": [{"respose-code": 1002, "clientsmsid": 1}]}), [submit(1)]
-    )
-    assert (outcome.outcome, outcome.other_route) == (Outcome.REFUSED, True)
 
 
 def test_internal_error_waits_the_five_minutes_it_asks_for() -> None:

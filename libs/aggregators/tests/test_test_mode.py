@@ -88,7 +88,7 @@ def test_answer_takes_only_its_own_calls() -> None:
 
 @pytest.mark.parametrize("failure", TransportFailure)
 def test_only_what_surely_never_left_may_be_sent_again(failure: TransportFailure) -> None:
-    before = {TransportFailure.DNS, TransportFailure.CONNECT, TransportFailure.TLS, TransportFailure.POOL}
+    before = {TransportFailure.DNS, TransportFailure.CONNECT, TransportFailure.TLS}
     outcome = read_transport_failure(failure)
     assert outcome.outcome is (Outcome.NO_WAY if failure in before else Outcome.IN_DOUBT)
     assert outcome.code == f"transport_{failure.value}"

@@ -16,7 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """The account at an aggregator: `user` is Celcom's partnerID or Africa's Talking's username."""
+    """The account at an aggregator: `user` is Celcom's partnerID."""
 
     user: str
     secret: str
@@ -66,7 +66,7 @@ class Outcome(Enum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """For good: this message will never be taken (on this route, when `other_route`)."""
+    """For good: this message will never be taken."""
     NOT_SENT = "not_sent"
     """An explicit "no, try again" about this message: uses one of its retries."""
     NO_WAY = "no_way"
@@ -85,9 +85,7 @@ class SubmitOutcome:
     code: str
     detail: str = ""
     aggregator_id: str | None = None
-    network_id: str | None = None
     wait_seconds: float | None = None
-    other_route: bool = False
 
 
 class TransportFailure(Enum):
@@ -95,9 +93,8 @@ class TransportFailure(Enum):
 
     DNS = "dns"
     CONNECT = "connect"
+    """Refused, unreachable, or no slot or connection in time."""
     TLS = "tls"
-    POOL = "pool"
-    """No free connection of our own in time."""
     TIMEOUT = "timeout"
     """Any wait after the connection stood: bytes may have left."""
     RESET = "reset"
@@ -106,9 +103,7 @@ class TransportFailure(Enum):
     """What came back is not HTTP."""
 
 
-_BEFORE_THE_REQUEST_LEFT = frozenset(
-    {TransportFailure.DNS, TransportFailure.CONNECT, TransportFailure.TLS, TransportFailure.POOL}
-)
+_BEFORE_THE_REQUEST_LEFT = frozenset({TransportFailure.DNS, TransportFailure.CONNECT, TransportFailure.TLS})
 
 
 def read_transport_failure(failure: TransportFailure) -> SubmitOutcome:
@@ -189,17 +184,13 @@ class Poll:
 class Capabilities:
     """What an adapter can carry: asked at the door and when a route is chosen.
 
-    `max_bulk`: submits per call. `unique_recipients`: a number at most once per call (formats that correlate
-    by number). `countries`: ISO 3166 alpha-2, None for all. `evidence`: an outcome in doubt can be settled by
-    asking.
+    `max_bulk`: submits per call. `countries`: ISO 3166 alpha-2, None for all.
     """
 
     max_bulk: int
     flash: bool
     ucs2: bool
     countries: frozenset[str] | None
-    unique_recipients: bool = False
-    evidence: bool = False
 
 
 class Aggregator(Protocol):

@@ -20,7 +20,7 @@ from sema_aggregators import (
     TransportFailure,
     read_transport_failure,
 )
-from sema_common.platform.http import Http, Sent, TransportError
+from sema_common.platform.http import Http, TransportError
 from sema_common.platform.logs import get_logger
 from sema_common.wire.sms import Lane, SmsJob
 from sema_sms_worker import metrics
@@ -116,7 +116,7 @@ class HttpWay:
                 call.method, call.path, content=call.body, headers=call.headers
             )
         except TransportError as exc:
-            outcomes = [read_transport_failure(_failure(exc))] * len(jobs)
+            outcomes = [read_transport_failure(TransportFailure(exc.failure.value))] * len(jobs)
         else:
             outcomes = self._adapter.read_submit(
                 HttpAnswer(answer.status, answer.headers, answer.body), submits
@@ -124,12 +124,6 @@ class HttpWay:
         metrics.SUBMIT.labels(self.name, lane).observe(time.perf_counter() - started)
         self.gate.note(outcomes)
         return outcomes
-
-
-def _failure(exc: TransportError) -> TransportFailure:
-    if exc.sent is Sent.NOT_SENT:
-        return TransportFailure.CONNECT
-    return TransportFailure.TIMEOUT if "Timeout" in exc.detail else TransportFailure.RESET
 
 
 class TestWay:

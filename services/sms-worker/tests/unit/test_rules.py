@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sema_aggregators import Capabilities, Outcome, SubmitOutcome
+from sema_aggregators import Capabilities, Outcome, SubmitOutcome, TransportFailure
 from sema_common.messages.status import Status
 from sema_common.messages.store.attempts import Attempt, AttemptState
 from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
+from sema_common.platform.http import Failure
 from sema_common.values.ids import new_id
 from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_sms_worker.rules import doubt, facts, jobs
@@ -225,3 +226,7 @@ def test_a_fact_is_retold_as_it_was_told() -> None:
 )
 def test_an_attempt_that_ended_nothing_tells_nothing(made: Attempt, status: Status) -> None:
     assert facts.retold(job(), made, status) is None
+
+
+def test_every_way_a_call_can_fail_has_an_outcome() -> None:
+    assert {failure.value for failure in Failure} == {failure.value for failure in TransportFailure}

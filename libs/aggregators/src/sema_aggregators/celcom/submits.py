@@ -18,14 +18,13 @@ class Verdict(NamedTuple):
     outcome: Outcome
     code: str
     wait_seconds: float | None = None
-    other_route: bool = False
 
 
 SUCCESS: Final = 200
 
 VERDICTS: Final[Mapping[int, Verdict]] = {
     1001: Verdict(Outcome.REFUSED, "invalid_sender"),
-    1002: Verdict(Outcome.REFUSED, "network_not_allowed", other_route=True),
+    1002: Verdict(Outcome.REFUSED, "network_not_allowed"),
     1003: Verdict(Outcome.REFUSED, "invalid_number"),
     1004: Verdict(Outcome.ACCOUNT, "low_credit"),
     1005: Verdict(Outcome.NOT_SENT, "system_error"),
@@ -144,12 +143,7 @@ def _read_item(item: Mapping[str, Any]) -> SubmitOutcome:
     aggregator_id = parsing.text(item.get("messageid"))
     if aggregator_id is None:
         return _NO_ID
-    return SubmitOutcome(
-        Outcome.ACCEPTED,
-        "accepted",
-        aggregator_id=aggregator_id,
-        network_id=parsing.text(item.get("networkid")),
-    )
+    return SubmitOutcome(Outcome.ACCEPTED, "accepted", aggregator_id=aggregator_id)
 
 
 def _by_code(code: int) -> SubmitOutcome:
@@ -162,5 +156,4 @@ def _by_code(code: int) -> SubmitOutcome:
         verdict.code,
         f"celcom answered {code}",
         wait_seconds=verdict.wait_seconds,
-        other_route=verdict.other_route,
     )

@@ -10,7 +10,7 @@ What must never happen here: a redirect followed, a retry, a response read witho
 import asyncio
 import enum
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -34,13 +34,33 @@ class Sent(enum.Enum):
     MAYBE_SENT = "maybe_sent"
 
 
-class TransportError(Exception):
-    """No usable answer. `sent`: whether the request may have been acted on; `detail`: why, without a URL."""
+class Failure(enum.Enum):
+    """The moment at which a request failed; the first three are before it left."""
 
-    def __init__(self, sent: Sent, detail: str) -> None:
-        super().__init__(f"{sent.value}: {detail}")
-        self.sent = sent
+    DNS = "dns"
+    CONNECT = "connect"
+    """No free slot or no connection in time (the transport tells these two apart no further), or refused."""
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+
+
+_BEFORE: Final = frozenset({Failure.DNS, Failure.CONNECT, Failure.TLS})
+
+
+class TransportError(Exception):
+    """No usable answer: `failure` says when it broke, `detail` why, without a URL."""
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(f"{failure.value}: {detail}")
+        self.failure = failure
         self.detail = detail
+
+    @property
+    def sent(self) -> Sent:
+        """Whether the request may have been acted on."""
+        return Sent.NOT_SENT if self.failure in _BEFORE else Sent.MAYBE_SENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +108,11 @@ class Http:
         max_connections: int = 32,
         headers: Mapping[str, str] | None = None,
         max_body: int = MAX_BODY,
-        dial_guard: Callable[[str, int], None] | None = None,
-        keepalive: bool = True,
     ) -> "AsyncIterator[Self]":
-        """A client with its own connections. Environment proxies are ignored.
-
-        `dial_guard(ip, port)` sees every address right before it is dialled, whatever name or redirect of DNS
-        led there, and refuses it by raising OSError (the request then ends NOT_SENT).
-        """
-
-        def dial(address: Any) -> socket.socket:
-            family, kind, proto, _, target = address
-            if dial_guard is not None:
-                dial_guard(target[0], target[1])
-            return socket.socket(family, kind, proto)
-
+        """A client with its own connections. Environment proxies are ignored."""
         connector = aiohttp.TCPConnector(
             limit=max_connections,
-            keepalive_timeout=None if not keepalive else KEEPALIVE_SECONDS,
-            force_close=not keepalive,
-            socket_factory=dial,
+            keepalive_timeout=KEEPALIVE_SECONDS,
             ttl_dns_cache=10,
         )
         session = aiohttp.ClientSession(
@@ -136,9 +141,7 @@ class Http:
         url: str,
         *,
         json: Any = None,
-        form: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         total: float | None = None,
     ) -> Answer:
@@ -153,15 +156,13 @@ class Http:
         try:
             async with (
                 asyncio.timeout(min(total or self._timeouts.total, self._timeouts.total)),
-                self._client.stream(
-                    method, url, content=content, data=form, params=params, headers=sent_headers
-                ) as response,
+                self._client.stream(method, url, content=content, headers=sent_headers) as response,
             ):
                 return await self._read(response)
         except (httpx.TransportError, aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise _failure(exc) from exc
         except (httpx.InvalidURL, UnicodeError) as exc:
-            raise TransportError(Sent.NOT_SENT, "the URL is malformed") from exc
+            raise TransportError(Failure.CONNECT, "the URL is malformed") from exc
 
     async def _read(self, response: httpx.Response) -> Answer:
         body = bytearray()
@@ -174,17 +175,24 @@ class Http:
         )
 
 
-_BEFORE: Final = (
-    aiohttp.ClientConnectorError,  # refused, unreachable, DNS, TLS handshake, certificate
-    aiohttp.ConnectionTimeoutError,  # no slot or no connection in time
-    aiohttp.InvalidURL,
-    httpx.UnsupportedProtocol,
-    socket.gaierror,
+# The first that fits decides. Judged by aiohttp's own exceptions: its httpx transport calls a reset after
+# sending a failed connect.
+_MEANINGS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
+    (aiohttp.ClientConnectorDNSError, Failure.DNS),
+    (socket.gaierror, Failure.DNS),
+    (aiohttp.ClientSSLError, Failure.TLS),  # handshake, certificate
+    (aiohttp.ClientConnectorError, Failure.CONNECT),  # refused, unreachable
+    (aiohttp.ConnectionTimeoutError, Failure.CONNECT),
+    (aiohttp.InvalidURL, Failure.CONNECT),
+    (httpx.UnsupportedProtocol, Failure.CONNECT),
+    (TimeoutError, Failure.TIMEOUT),  # aiohttp's are built on it
+    (httpx.TimeoutException, Failure.TIMEOUT),
+    (aiohttp.ClientResponseError, Failure.PROTOCOL),
+    (httpx.RemoteProtocolError, Failure.PROTOCOL),
 )
 
 
 def _failure(exc: Exception) -> TransportError:
-    """Judged by aiohttp's own exception: its httpx transport calls a reset after sending a failed connect."""
     cause = exc if not isinstance(exc, httpx.TransportError) else (exc.__cause__ or exc)
-    before = isinstance(cause, _BEFORE)
-    return TransportError(Sent.NOT_SENT if before else Sent.MAYBE_SENT, type(cause).__name__)
+    failure = next((meaning for kind, meaning in _MEANINGS if isinstance(cause, kind)), Failure.RESET)
+    return TransportError(failure, type(cause).__name__)

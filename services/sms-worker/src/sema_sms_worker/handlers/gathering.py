@@ -44,7 +44,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE: Final = 15
-"""Bulks in one gathering: 300 rows, above which a batch only takes longer (12–14,000 rows/s from 50 to 200)."""
+"""Bulks in one gathering: 300 rows, above which a batch only takes longer."""
 
 WRITERS: Final = 2
 WAITING: Final = 10_000
