@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on stdout, cheap enough for the hot path, and never a reason to fail.
 
-Every line carries the service and, inside a span, its `trace_id`; rooms add `message_id` (a UUID, shown as `msg_<uuid>`)
-and `account_id`.
+Every line carries the service and, inside a span, its `trace_id`; rooms add `account_id` and
+`message_id`, a UUID that is shown as `msg_<uuid>`.
 What must never reach a line: a message's text, a secret, an unmasked number. The key names below are dropped
 wherever they appear, every run of digits that could be a phone number is masked, and an exception is told by
 its type, its masked text and its frames, never by its values.
