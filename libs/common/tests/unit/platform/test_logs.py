@@ -47,7 +47,12 @@ def test_a_line_is_json_with_the_service_and_what_was_said(out: Captured) -> Non
     logs.get_logger().info("message_sent", message_id="m1", parts=2)
     line = out.last
     assert line["event"] == "message_sent"
-    assert (line["service"], line["level"], line["message_id"], line["parts"]) == ("room", "info", "msg_m1", 2)
+    assert (line["service"], line["level"], line["message_id"], line["parts"]) == (
+        "room",
+        "info",
+        "msg_m1",
+        2,
+    )
     assert line["at"].endswith("Z")
 
 
