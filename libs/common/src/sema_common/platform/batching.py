@@ -108,14 +108,10 @@ class GroupCommit(Generic[T, R]):
                 await self._write(batch)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
-        if self._weigh is None:
-            taken = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
-            self._waiting -= len(taken)
-            return taken
         batch: list[tuple[T, asyncio.Future[R]]] = []
         weight = 0
         while self._queue:
-            each = self._weigh(self._queue[0][0])
+            each = 1 if self._weigh is None else self._weigh(self._queue[0][0])
             if batch and weight + each > self._max_batch:
                 break
             weight += each
