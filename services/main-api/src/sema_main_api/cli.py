@@ -4,6 +4,7 @@ who may call what.
     python -m sema_main_api.cli account create --name Acme --credit 1000 --tier growth
     python -m sema_main_api.cli staff create --email ops@example.com --password -
     python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
+    python -m sema_main_api.cli history compare --since 2026-11-20T00:00:00Z
     python -m sema_main_api.cli openapi write docs/openapi.json
     python -m sema_main_api.cli roles write docs/roles.md
 
@@ -18,15 +19,18 @@ import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from sema_common.messages.store import projection
 from sema_common.platform import logs
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_common.platform.settings import load
+from sema_common.values.clock import now, parse_time
 from sema_common.values.errors import Refused, RetryLater
 from sema_common.values.money import quantize
 from sema_common.values.senders import is_sender_id
@@ -35,6 +39,7 @@ from sema_main_api.app import OPERATIONS, WEBHOOKS, version
 from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
 from sema_main_api.http import roles
 from sema_main_api.http.openapi import document
+from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.settings import Settings
 
 EX_TEMPFAIL: Final = 75
@@ -74,6 +79,26 @@ async def create_owner(args: argparse.Namespace, _: Settings, db: Database) -> R
     return {"SEMA_USER_ID": str(user_id)}
 
 
+async def compare_history(args: argparse.Namespace, _: Settings, db: Database) -> Result:
+    """How many messages of that time have a status that their history does not add up to; `rebuild` mends them."""
+    found = 0
+    while True:
+        async with db.transaction(timeout=60.0) as tx:
+            differences = await projection.compare(tx, args.since, args.until)
+            found += len(differences)
+            for each in differences:
+                print(f"{each.message_id} is {each.status}, its history says {each.history}", file=sys.stderr)
+            if not differences or not args.rebuild:
+                break
+            await projection.rebuild(tx, differences)
+            subject = f"{args.since.isoformat()}/{args.until.isoformat()}"
+            after = {"messages": [str(each.message_id) for each in differences]}
+            await write_audit(
+                tx, Audit(_operator(), None, "history.rebuild", "messages", subject, after=after)
+            )
+    return {"SEMA_DIFFERENT": str(found)}
+
+
 def openapi_text() -> str:
     """The document that /openapi.json serves, one key a line, so that a change can be read in a diff."""
     return json.dumps(document(OPERATIONS, version(), WEBHOOKS), indent=2, ensure_ascii=False) + "\n"
@@ -110,6 +135,15 @@ def parser() -> argparse.ArgumentParser:
         person.add_argument(
             "--password", required=True, help=f"at least {MIN_PASSWORD} characters; - reads stdin"
         )
+
+    history = things.add_parser("history", help="messages' statuses against their events")
+    verbs = history.add_subparsers(required=True, metavar="compare|rebuild")
+    for verb, what in (("compare", "count and name what differs"), ("rebuild", "and make the status follow")):
+        command = verbs.add_parser(verb, help=what)
+        command.add_argument("--since", type=_time, default=now() - timedelta(days=1), help="RFC 3339")
+        command.add_argument("--until", type=_time, default=now(), help="RFC 3339")
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.set_defaults(command=compare_history, rebuild=verb == "rebuild")
 
     _write(things, "openapi", "the OpenAPI document", openapi_text)
     _write(things, "roles", "the table of who may call what", roles_text)
@@ -155,6 +189,13 @@ def _credit(text: str) -> Decimal:
     if not 0 <= credit <= MAX_CREDIT or quantize(credit) != credit:
         raise argparse.ArgumentTypeError("an amount is 0 or more, with at most 4 places")
     return quantize(credit)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _sender(text: str) -> str:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from sema_common.platform.db import Database
+from tests.kit.seeds import accept, new_message, open_account
 
 Cli = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -95,3 +96,21 @@ async def test_the_openapi_document_needs_no_settings(tmp_path: Path) -> None:
     )
     assert await process.wait() == 0
     assert json.loads((tmp_path / "api.json").read_text())["openapi"] == "3.1.0"
+
+
+async def test_a_status_that_its_history_does_not_bear_out_is_named_and_mended(
+    cli: Cli, pipeline: Database
+) -> None:
+    async with pipeline.transaction() as tx:
+        account = await open_account(tx, balance="5")
+        (message,) = await accept(tx, [new_message(account)])
+        await tx.execute(
+            "UPDATE orch.sms_messages SET status = 'delivered' WHERE message_id = $1", message.message_id
+        )
+    code, out, err = await cli("history", "compare")
+    assert (code, out) == (0, "SEMA_DIFFERENT=1\n")
+    assert f"{message.message_id} is delivered, its history says submitted" in err
+    assert (await cli("history", "rebuild"))[1] == "SEMA_DIFFERENT=1\n"
+    assert (await cli("history", "compare"))[1] == "SEMA_DIFFERENT=0\n"
+    audited = await pipeline.fetchval("SELECT count(*) FROM core.audit_log WHERE action = 'history.rebuild'")
+    assert audited == 1

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, LiteralString
 from uuid import UUID
 
+from sema_common.messages.jobs import job_of
 from sema_common.platform.db import Tx
 from sema_common.wire.sms import Kind, Lane, SmsJob
 
@@ -40,33 +41,8 @@ class NewMessage:
     campaign_id: UUID | None = None
 
     def job(self, queued_at: datetime) -> SmsJob:
-        """The wire job of this message, unvalidated: its fields were checked at the door."""
-        return SmsJob.model_construct(
-            message_id=self.message_id,
-            account_id=self.account_id,
-            tenant_id=self.tenant_id,
-            billing_account_id=self.billing_account_id,
-            to=self.to,
-            sender=self.sender,
-            body=self.body,
-            kind=self.kind,
-            lane=self.lane,
-            encoding=self.encoding,
-            segments=self.segments,
-            cost=self.cost,
-            currency=self.currency,
-            country=self.country,
-            mno=self.mno,
-            campaign_id=self.campaign_id,
-            callback_url=self.callback_url,
-            metadata=self.metadata,
-            test=self.test,
-            attempt=1,
-            created_at=self.enqueued_at,
-            queued_at=queued_at,
-            valid_until=self.valid_until,
-            traceparent=self.traceparent,
-        )
+        """The wire job of this message."""
+        return job_of(self, created_at=self.enqueued_at, queued_at=queued_at)
 
 
 SQL_INSERT_MESSAGES: Final[LiteralString] = """

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
+from sema_common.messages.jobs import job_of
 from sema_common.messages.status import Status
 from sema_common.platform.db import Row
 from sema_common.wire.sms import Kind, Lane, SmsJob
@@ -56,32 +57,7 @@ class MessageRow:
 
     def job(self, queued_at: datetime, attempt: int = 1) -> SmsJob:
         """The wire job that submits this message (again)."""
-        return SmsJob(
-            message_id=self.message_id,
-            account_id=self.account_id,
-            tenant_id=self.tenant_id,
-            billing_account_id=self.billing_account_id,
-            to=self.to,
-            sender=self.sender,
-            body=self.body,
-            kind=self.kind,
-            lane=self.lane,
-            encoding=self.encoding,
-            segments=self.segments,
-            cost=self.cost,
-            currency=self.currency,
-            country=self.country,
-            mno=self.mno,
-            campaign_id=self.campaign_id,
-            callback_url=self.callback_url,
-            metadata=self.metadata,
-            test=self.test,
-            attempt=attempt,
-            created_at=self.created_at,
-            queued_at=queued_at,
-            valid_until=self.valid_until,
-            traceparent=self.traceparent,
-        )
+        return job_of(self, created_at=self.created_at, queued_at=queued_at, attempt=attempt)
 
 
 _WIDTH: Final = len(fields(MessageRow))
