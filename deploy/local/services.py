@@ -83,7 +83,11 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
 def _common(layout: Layout, name: str) -> dict[str, str]:
     return {
         "ENVIRONMENT": "local",
-        "MALLOC_ARENA_MAX": "2",  # as in the images: an arena per thread costs memory and wins nothing here
+        # As in the images: an arena per thread wins nothing here, and what is large (a password's 19 MiB, a 10 MB
+        # body) goes back to the system at once; glibc would raise the threshold and keep it.
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
         "OPS_HOST": "127.0.0.1",
         "OPS_PORT": str(layout.port(f"{name}-ops")),
         # As in production. Whoever wants to see one journey whole sends a sampled `traceparent`, as the

@@ -114,6 +114,7 @@ def stack() -> Iterator[Stack]:
             for name, value in QUICK.items():
                 patch.setenv(name, value)
             layout = control.up(Layout(home=home, port_base=port_base(home)))
-        yield Stack(layout, read_env(layout.env_file))
+            # Until the end: a supervisor that a test has killed is started anew with the same times.
+            yield Stack(layout, read_env(layout.env_file))
     finally:
         remove(home)
