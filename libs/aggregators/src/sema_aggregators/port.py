@@ -118,7 +118,7 @@ ReportStatus = Literal["sent", "delivered", "failed", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class RawReport:
-    """A callback (or an answer to polling) as it arrived. `received_at` bears a time zone."""
+    """A delivery report (or an answer to polling) as it arrived. `received_at` bears a time zone."""
 
     content_type: str
     query: str = field(repr=False)

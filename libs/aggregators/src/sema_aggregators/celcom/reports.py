@@ -72,7 +72,7 @@ _RECIPIENT: Final = ("mobile", "msisdn")
 
 
 def read_reports(raw: RawReport) -> list[Report]:
-    """Every report in a callback, in any of the shapes seen. Raises `Unreadable`."""
+    """Every report in one request, in any of the shapes seen. Raises `Unreadable`."""
     reports: list[Report] = []
     reason: str | None = None
     for item in _items(raw):
@@ -87,7 +87,7 @@ def read_reports(raw: RawReport) -> list[Report]:
 
 
 def _items(raw: RawReport) -> Iterator[object]:
-    """The parts of a callback: JSON whatever its content type says, else a form, else the query string."""
+    """The parts of a request: JSON whatever its content type says, else a form, else the query string."""
     body = parsing.json(raw.body)
     if type(body) is dict and type(body.get("responses")) is list:
         body = body["responses"]

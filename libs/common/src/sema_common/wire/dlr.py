@@ -12,7 +12,7 @@ MAX_REPORTS = 100
 
 
 class RawDlr(WireItem):
-    """One HTTP callback (or one answer to polling): nobody has looked inside yet. `body` travels as base64."""
+    """One HTTP request of an aggregator (or one answer to polling): nobody has looked inside yet. `body` travels as base64."""
 
     aggregator: str
     source: Literal["push", "poll", "test"] = "push"
@@ -24,7 +24,7 @@ class RawDlr(WireItem):
 
 
 class RawDlrs(WireMessage):
-    """1–100 callbacks that arrived together."""
+    """1–100 of them that arrived together."""
 
     TYPE: ClassVar[str] = "dlr.raw"
     reports: Annotated[tuple[RawDlr, ...], Field(min_length=1, max_length=MAX_REPORTS)]
