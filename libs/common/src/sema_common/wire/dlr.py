@@ -12,7 +12,7 @@ MAX_REPORTS = 100
 
 
 class RawDlr(WireItem):
-    """One HTTP request of an aggregator (or one answer to polling): nobody has looked inside yet. `body` travels as base64."""
+    """One request of an aggregator, or one answer to polling, that nobody has looked into. `body` travels as base64."""
 
     aggregator: str
     source: Literal["push", "poll", "test"] = "push"
