@@ -92,7 +92,7 @@ def _common(layout: Layout, name: str) -> dict[str, str]:
         "OPS_PORT": str(layout.port(f"{name}-ops")),
         # As in production. Whoever wants to see one journey whole sends a sampled `traceparent`, as the
         # demo does.
-        "TRACE_SAMPLE_RATIO": "0.05",
+        "TRACE_SAMPLE_RATIO": os.environ.get("TRACE_SAMPLE_RATIO", "0.05"),
         "TRACE_FILE": str(layout.log / "traces.jsonl"),
     }
 

@@ -133,10 +133,13 @@ async def test_no_log_holds_a_number_a_text_or_a_secret(stack: Stack, shop: Shop
     }
     private |= {stack.env[name] for name in stack.env if name.endswith(("_KEY", "_PASSWORD"))}
     private |= {row["body"] for row in rows if len(row["body"]) > 12}
-    logs = [
-        *(stack.layout.log_file(name) for name in (*SERVICES, "postgres")),
-        stack.layout.log / "traces.jsonl",
-    ]
+    traces = stack.layout.log / "traces.jsonl"
+
+    async def traced() -> None:
+        assert traces.exists()
+
+    await eventually(traced)
+    logs = [*(stack.layout.log_file(name) for name in (*SERVICES, "postgres")), traces]
     search = ahocorasick.Automaton()
     for secret in private:
         search.add_word(secret, secret)

@@ -95,6 +95,7 @@ QUICK: Final = {
     "CLAIM_LEASE_SECONDS": "29",
     "RETRY_FIRST_SECONDS": "0.2",
     "RETRY_SCALE": "0.01",
+    "TRACE_SAMPLE_RATIO": "1",
 }
 
 
