@@ -8,5 +8,5 @@ Never       a 202 before the commit; a charge without its message; a row of one 
             a secret or a text in a log line; a message consumed from a queue.
 
 A modular monolith. `http` is the floor that all modules stand on; the modules (`auth`, `accounts`, `billing`,
-`messaging`, `webhooks`) are strangers to each other, and only `app` and `cli` know more than one of them.
+`messaging`, `webhooks`, `admin`) are strangers to each other, and only `app` and `cli` know more than one of them.
 """

@@ -11,6 +11,7 @@ from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_main_api.accounts import endpoints as accounts
+from sema_main_api.admin import app as admin
 from sema_main_api.auth import endpoints as auth
 from sema_main_api.auth.clients import LoginGuard
 from sema_main_api.auth.passwords import Passwords
@@ -46,6 +47,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
     *deliveries.OPERATIONS,
+    *admin.OPERATIONS,
 )
 
 # What customers' endpoints get today, for the documentation; who subscribes names them in `webhooks.schemas.Event`.
@@ -103,6 +105,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
+        *admin.routes(pipeline),
     ]
     return Edge(routes, authenticator, settings.origins)
 

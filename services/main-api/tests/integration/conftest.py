@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,8 +17,9 @@ from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox
-from sema_main_api.accounts.opening import Opened, Opening, open_account
+from sema_main_api.accounts.opening import Opened, Opening, open_account, put_staff
 from sema_main_api.app import open_edge
+from sema_main_api.auth.passwords import hash_password
 from sema_main_api.settings import Settings
 from tests.kit.fixtures import TestDatabase
 
@@ -28,6 +30,8 @@ JWT_KEY = base64.b64encode(
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 Open = Callable[..., Awaitable[Opened]]
+Headers = dict[str, str]
+StaffLogIn = Callable[..., Awaitable[Headers]]
 
 
 @pytest.fixture
@@ -104,3 +108,17 @@ async def account(open_: Open) -> Opened:
 def auth(account: Opened) -> dict[str, str]:
     """The headers of the account's live key."""
     return {"authorization": f"Bearer {account.live_key}"}
+
+
+@pytest.fixture
+def staff(client: httpx.AsyncClient, pipeline: Database) -> StaffLogIn:
+    """`await staff("staff_support")`: the headers of a member of staff who has logged in."""
+
+    async def logging_in(role: str = "staff_admin") -> Headers:
+        email, password = f"{uuid4().hex}@example.com", "correct horse battery"
+        async with pipeline.transaction() as tx:
+            await put_staff(tx, email, hash_password(password), role, "test")
+        response = await client.post("/v1/auth/login", json={"email": email, "password": password})
+        return {"authorization": f"Bearer {response.json()['access_token']}"}
+
+    return logging_in

@@ -26,6 +26,8 @@ READERS: Final = frozenset({"owner", "admin", "developer", "viewer"})
 WRITERS: Final = frozenset({"owner", "admin", "developer"})
 MANAGERS: Final = frozenset({"owner", "admin"})
 OWNERS: Final = frozenset({"owner"})
+STAFF: Final = frozenset({"staff_admin", "staff_support"})
+STAFF_ADMINS: Final = frozenset({"staff_admin"})
 
 SCOPES: Final = (
     "messages:write", "messages:read", "campaigns:write", "campaigns:read", "contacts:write", "contacts:read",

@@ -147,6 +147,34 @@ class Audit:
             request_id=request_id,
         )
 
+    @classmethod
+    def by_staff(
+        cls,
+        staff: Staff,
+        request_id: str,
+        action: str,
+        subject: tuple[str, object],
+        *,
+        account_id: UUID | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> "Audit":
+        """What a member of staff did; `subject` is its type and id, `account_id` whose it is, if anybody's."""
+        kind, subject_id = subject
+        return cls(
+            actor="staff",
+            actor_id=staff.user_id,
+            action=action,
+            subject_type=kind,
+            subject_id=str(subject_id),
+            account_id=account_id,
+            before=before,
+            after=after,
+            reason=reason,
+            request_id=request_id,
+        )
+
 
 async def write_audit(tx: Tx, audit: Audit) -> None:
     """Append to the audit log, in the transaction of what it tells of."""
