@@ -20,6 +20,7 @@ from sema_common.messages.view import of_row, status_fact
 from sema_common.platform import telemetry
 from sema_common.platform.bus import Bus, Delivery, Outgoing
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.wire.dlr import RawDlrs, RematchDlrs
@@ -63,8 +64,12 @@ class ReportHandler:
             unread = await store.quarantine(tx, inbox.unread)
             kept = inbox.kept + await store.read(tx, inbox.stored)
             cases, strangers = await match(tx, kept)
+            fault("dlr.after_match")
             await move(tx, cases)
+            fault("dlr.after_transition")
             filed = await file(tx, cases, strangers)
+            fault("dlr.before_commit")
+        fault("dlr.before_webhook_enqueue")
         count(unread, filed, cases.values())
         await self._tell(
             [
@@ -73,6 +78,7 @@ class ReportHandler:
                 if case.row and (case.was or (case.handled_before and case.row.status in FINAL))
             ]
         )
+        fault("dlr.before_ack")
 
     async def _tell(self, facts: Sequence[Fact]) -> None:
         outgoing = [Outgoing(WEBHOOKS_OUTBOUND, bundle, name) for bundle, name in bundle_facts(facts)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sema_common.platform.bus import Bus, Outgoing
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import BrokerUnavailable
@@ -32,12 +33,14 @@ class DlrInbound:
             return [BrokerUnavailable("a publish has just failed", after=1.0)] * len(reports)
         bundles = list(rules.bundles(reports))
         started = time.perf_counter()
+        fault("dlr.before_store")
         outcomes = await self._bus.publish_many(
             [
                 Outgoing(DLR_INBOUND, RawDlrs(reports=bundle), rules.bundle_id(bundle), bundle[0].traceparent)
                 for bundle in bundles
             ]
         )
+        fault("dlr.after_store")
         metrics.LATENCY.observe(time.perf_counter() - started)
         answers: list[BaseException | None] = []
         for bundle, outcome in zip(bundles, outcomes, strict=True):

@@ -15,6 +15,7 @@ from sema_common.messages.store.reading import read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.values import clock
 from sema_common.values.ids import event_id
 from sema_common.wire.queues import LANE_QUEUES
@@ -42,6 +43,8 @@ class Sweep:
             if due:
                 await orch.set_due(tx, [(_key(attempt), now + LOOK_AGAIN) for attempt in due])
                 messages = await read_messages(tx, [attempt.message_id for attempt in due])
+        if due:
+            fault("sweeper.due_found")
         oldest = min((attempt.due_at or now for attempt in due), default=now)
         metrics.OLDEST_DUE.set((now - oldest).total_seconds())
         if not due:
@@ -53,6 +56,7 @@ class Sweep:
         retries = [f for f in found if f[0].state == "not_sent" and f[1].status not in FINAL]
         done += await self._retry(retries)
         await self._settle([f for f in found if f[0].state != "not_sent"])
+        fault("sweeper.due_published")
         if done:
             async with self._db.transaction() as tx:
                 await orch.set_due(tx, [(key, None) for key in done])

@@ -21,6 +21,7 @@ from uuid import UUID
 from sema_common.platform import telemetry
 from sema_common.platform.batching import GroupCommit, each_alone
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
@@ -180,7 +181,9 @@ class Dispatcher:
         verdict, asked = Verdict.FAILED, None
         try:
             with telemetry.span("deliver webhook", "client", parent=owed.traceparent) as span:
+                fault("hook.before_send")
                 answer = await self._post(task, started_at)
+                fault("hook.after_send")
                 verdict, asked = rules.judge(answer.status), rules.retry_after(answer.retry_after, now())
                 attempt = _attempt(owed, answer, started_at, verdict)
                 span.set("account_id", str(owed.account_id))
@@ -233,6 +236,7 @@ class Dispatcher:
         health, at = rules.health(outcomes), now()
         unwell = sorted((*health.failing, *health.gone))
         disabled: list[tuple[UUID, UUID, str]] = []
+        fault("hook.before_record")
         async with self._db.transaction() as tx:
             await store.settle(tx, outcomes)
             if any(outcome.attempt for outcome in outcomes):
@@ -245,6 +249,7 @@ class Dispatcher:
                     disabled += [
                         (*found, reason) for found in await store.disable(tx, ids, at, reason, since)
                     ]
+        fault("hook.after_record")
         for outcome in outcomes:
             metrics.DELIVERIES.labels(_became(outcome)).inc()
         for endpoint_id, account_id, reason in disabled:

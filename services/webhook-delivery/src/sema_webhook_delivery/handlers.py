@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sema_common.platform.bus import Delivery
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.wire.envelope import WireMessage
@@ -59,6 +60,8 @@ class Outbound:
         if owed:
             async with self._db.transaction() as tx:
                 new = await store.insert_deliveries(tx, owed, [when or at + LEASE for when in due])
+                fault("hook.before_claim")
+            fault("hook.after_claim")
         metrics.FACTS.inc(len(facts))
         metrics.DELIVERIES.labels("created").inc(len(new))
         ours = {

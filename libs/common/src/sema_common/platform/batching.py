@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import Overloaded, RetryLater
 
@@ -135,11 +136,14 @@ class GroupCommit(Generic[T, R]):
             results = await self._commit([item for item, _ in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"commit answered {len(results)} results for {len(batch)} items")
-        except asyncio.CancelledError:
-            for _, waiter in batch:
-                if not waiter.done():
-                    waiter.set_exception(Overloaded("shut down while it was being written"))
-            raise
+        except asyncio.CancelledError as exc:
+            if not is_asked(exc):
+                results = [RuntimeError("the commit was cancelled from within")] * len(batch)
+            else:
+                for _, waiter in batch:
+                    if not waiter.done():
+                        waiter.set_exception(Overloaded("shut down while it was being written"))
+                raise
         except Exception as exc:
             results = [exc] * len(batch)
         for (_, waiter), result in zip(batch, results, strict=True):

@@ -20,6 +20,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import from_json, to_json
 
+from sema_common.platform import faults
+
 MAX_BODY: Final = 256 * 1024
 """Bytes of a response that are read; every documented answer of our peers is far smaller."""
 
@@ -110,6 +112,11 @@ class Http:
         max_body: int = MAX_BODY,
     ) -> "AsyncIterator[Self]":
         """A client with its own connections. Environment proxies are ignored."""
+        tracing = []
+        if faults.enabled():
+            trace = aiohttp.TraceConfig()
+            trace.on_request_chunk_sent.append(faults.after_sending)
+            tracing.append(trace)
         connector = aiohttp.TCPConnector(
             limit=max_connections,
             keepalive_timeout=KEEPALIVE_SECONDS,
@@ -119,6 +126,7 @@ class Http:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            trace_configs=tracing,
         )
         client = httpx.AsyncClient(
             base_url=base_url,

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp
 
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.platform.ops import Readiness
 from sema_common.platform.server import serving
@@ -82,7 +83,9 @@ class Loop:
             self._failed.inc()
             log.warning("loop_retries", loop=self.name, detail=exc.detail)
             return False
-        except Exception:
+        except (Exception, asyncio.CancelledError) as exc:
+            if is_asked(exc):
+                raise
             self._failed.inc()
             log.exception("loop_failed", loop=self.name)
             return False

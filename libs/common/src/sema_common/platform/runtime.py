@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import uvloop
 from prometheus_client import Gauge, Histogram, disable_created_metrics
 
-from sema_common.platform import logs, telemetry
+from sema_common.platform import faults, logs, telemetry
 from sema_common.platform.ops import Readiness, ops_app
 from sema_common.platform.room import LAST_GASP, Loop, Room
 from sema_common.platform.settings import RoomSettings, load
@@ -70,6 +70,8 @@ def run(service: str, settings_cls: type[S], open_room: OpenRoom[S]) -> NoReturn
     )
     disable_created_metrics()  # type: ignore[no-untyped-call]
     _BUILD.labels(service, version).set(1)
+    if settings.faults_dir is not None:
+        faults.enable(settings.faults_dir)
     log.info("starting", version=version, environment=settings.environment, pid=os.getpid())
     try:
         code = uvloop.run(_live(service, settings, open_room))

@@ -5,9 +5,10 @@ Environment names are the field names in capitals, without a prefix. A room subc
 """
 
 import sys
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EX_CONFIG = 78
@@ -39,6 +40,10 @@ class RoomSettings(BaseSettings):
     environment: Literal["production", "staging", "local", "test"] = Field(
         default="production", description="Where this runs; production refuses settings made for testing."
     )
+    faults_dir: Path | None = Field(
+        default=None,
+        description="Directory in which a test arms fault points of this process; local and test only.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Log lines below this level are not written."
     )
@@ -68,6 +73,12 @@ class RoomSettings(BaseSettings):
     trace_file: str | None = Field(
         default=None, description="Append spans to this file as JSON lines, when there is no collector."
     )
+
+    @model_validator(mode="after")
+    def _faults_are_for_tests(self) -> Self:
+        if self.faults_dir is not None and self.environment not in ("local", "test"):
+            raise ValueError(f"FAULTS_DIR breaks things on purpose: {self.environment} refuses it")
+        return self
 
 
 class ServiceSettings(RoomSettings):

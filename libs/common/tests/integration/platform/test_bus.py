@@ -180,6 +180,22 @@ async def test_poison_takes_no_neighbour_along(
     assert await depth(vhost, QUEUE) == 0
 
 
+async def test_a_handler_that_is_cancelled_from_within_gives_its_message_back(bus: Bus, until: Until) -> None:
+    """Left as it was it would stay unacknowledged for as long as the connection lives."""
+    cancelled = iter([True])
+
+    async def handler(delivery: Delivery[ScreenCampaign]) -> None:
+        if next(cancelled, False):
+            raise asyncio.CancelledError
+        counts.append(delivery.delivery_count)
+
+    counts: list[int] = []
+    await publish(bus, 1)
+    async with bus.consume(QUEUE, [ScreenCampaign], handler, prefetch=4):
+        await until(lambda: bool(counts))
+    assert counts == [1]
+
+
 async def test_park_puts_the_message_aside_with_its_reason(bus: Bus, vhost: str, until: Until) -> None:
     received = Received(lambda _: Park("campaign has no account"))
     await publish(bus, 2)

@@ -156,3 +156,19 @@ async def test_workers_write_side_by_side(until: Until) -> None:
         await until(lambda: len(store.batches) == 2)
         store.gate.set()
         assert await asyncio.gather(*tasks) == [2, 4]
+
+
+async def test_a_cancellation_from_within_fails_its_batch_and_not_the_worker() -> None:
+    """As a client library raises it when a connection dies: nobody has asked the committer to end."""
+    broken = True
+
+    async def commit(items: list[int]) -> Sequence[int | BaseException]:
+        if broken:
+            raise asyncio.CancelledError
+        return items
+
+    async with asyncio.timeout(5), GroupCommit(commit, max_batch=10, max_queue=10) as group:
+        with pytest.raises(RuntimeError, match="from within"):
+            await group.submit(1)
+        broken = False
+        assert await group.submit(2) == 2

@@ -50,8 +50,8 @@ async def test_a_loop_that_has_more_to_do_does_not_wait(room: Room, until: Until
     assert left == 0
 
 
-@pytest.mark.parametrize("failure", [ValueError("bug"), StoreUnavailable("away")])
-async def test_a_failed_run_does_not_end_its_loop(room: Room, until: Until, failure: Exception) -> None:
+@pytest.mark.parametrize("failure", [ValueError("bug"), StoreUnavailable("away"), asyncio.CancelledError()])
+async def test_a_failed_run_does_not_end_its_loop(room: Room, until: Until, failure: BaseException) -> None:
     runs = 0
 
     async def run() -> None:

@@ -18,6 +18,7 @@ from sema_common.messages.store import idempotency
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.batching import GroupCommit, each_alone
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.errors import (
@@ -111,6 +112,7 @@ class Accepting:
                 balances = await ledger.lock_free_balances(tx, payers)
                 taken = [s for s in submissions if s.asker.billing_account_id in balances]
                 decided = await self._write(tx, taken, balances)
+            fault("api.after_commit")
         except OutcomeUnknown:
             await self._look_up(decided, balances)
         self._relay.offer(decided.accepted)
@@ -129,14 +131,18 @@ class Accepting:
         at = now()
         hashes = {s.key.hash for s in submissions if s.key is not None}
         kept = await idempotency.find_kept(tx, hashes, at) if hashes else {}
+        fault("api.after_lock")
         decided = decide(submissions, balances, kept, at)
         if decided.accepted:
             await ledger.charge(tx, decided.charges)
+            fault("api.after_debit")
             await messages.insert_messages(tx, decided.accepted)
+            fault("api.after_message")
         if decided.kept:
             held = await idempotency.keep(tx, decided.kept, at)
             if len(held) != len(decided.kept):
                 raise KeyTaken("another call took this idempotency key in this very moment")
+            fault("api.after_idem_claim")
         return decided
 
     async def _look_up(self, decided: Decided, balances: dict[UUID, ledger.Balance]) -> None:

@@ -16,7 +16,9 @@ from uuid import UUID
 
 from sema_common.messages.store import publishing
 from sema_common.platform.bus import Bus, Outgoing
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
@@ -101,11 +103,14 @@ class Relay:
                 continue
             round_ = self._next_round()
             try:
+                fault("relay.after_claim")
                 await publish(self._db, self._bus, round_)
             except RetryLater as exc:
                 metrics.RELAY_LEFT.inc(len(round_))
                 log.warning("relay_left_to_sweep", messages=len(round_), error=str(exc))
-            except Exception:
+            except (Exception, asyncio.CancelledError) as exc:
+                if is_asked(exc):
+                    raise
                 metrics.RELAY_LEFT.inc(len(round_))
                 log.exception("relay_failed", messages=len(round_))
 
@@ -133,7 +138,9 @@ class Relay:
             left = await publishing.find_unpublished(tx, now(), SWEEP_AFTER, SWEEP_AT_ONCE)
             if not left:
                 return False
+            fault("sweeper.after_find")
             confirmed, failure = await _publish_confirmed(self._bus, left)
+            fault("sweeper.after_publish")
             await _mark(tx, confirmed)
         metrics.SWEPT.inc(len(confirmed))
         log.info("sweep_published", messages=len(confirmed), left=len(left) - len(confirmed))
@@ -145,9 +152,12 @@ class Relay:
 async def publish(db: Database, bus: Bus, messages: Sequence[Publishable]) -> None:
     """Publish and mark; RetryLater when some were not confirmed (the others are marked all the same)."""
     confirmed, failure = await _publish_confirmed(bus, messages)
+    fault("relay.after_confirm")
     if confirmed:
         async with db.transaction() as tx:
             await _mark(tx, confirmed)
+            fault("relay.before_commit")
+        fault("relay.after_mark")
     if failure is not None:
         raise failure
 

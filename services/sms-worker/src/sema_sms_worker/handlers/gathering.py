@@ -30,6 +30,7 @@ from sema_common.messages.store.reading import lock_status, read_status
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import OutcomeUnknown, RetryLater, StoreUnavailable
@@ -117,6 +118,8 @@ class Gathering:
         try:
             async with self._db.transaction() as tx:
                 won = await orch.claim(tx, claims, due_at)
+                fault("sender.in_claim")
+            fault("sender.after_claim")
         except OutcomeUnknown:
             # The end of the lease, to the microsecond, tells our claims from anybody else's.
             stored = await self._look([claim.message_id for claim in claims])
@@ -160,11 +163,13 @@ class Gathering:
                 await record_unfinished(tx, unfinished)
             if unclaimed:
                 await orch.unclaim(tx, unclaimed)
+            fault("sender.before_commit")
         return [None] * len(many)
 
     async def _write_endings(self, many: list[Sequence[Ending]]) -> list[set[UUID]]:
         async with self._db.transaction() as tx:
             ended = await end_messages(tx, [ending for each in many for ending in each])
+        fault("refund.after_commit")
         ended.count()
         return [{e.record.message_id for e in each} & ended.standing for each in many]
 
@@ -200,7 +205,9 @@ async def end_messages(tx: Tx, endings: Sequence[Ending]) -> Endings:
     await ledger.lock_balances(tx, {ending.billing_account_id for ending in endings})
     records = [ending.record for ending in endings]
     moved = await record_ended(tx, records)
+    fault("refund.before_refund")
     refunds = len(await ledger.refund(tx, moved)) if moved else 0
+    fault("refund.before_commit")
     rest = [record for record in records if record.message_id not in moved]
     # A repeat, or a report was quicker.
     statuses = await read_status(tx, [record.message_id for record in rest]) if rest else {}

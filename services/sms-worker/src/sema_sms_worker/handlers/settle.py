@@ -16,6 +16,7 @@ from sema_common.messages.store.reading import lock_status, read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.wire.queues import LANE_QUEUES
@@ -75,11 +76,14 @@ class Settle:
         async with self._db.transaction() as tx:
             cases = await self._judge(tx, wanted, now)
             facts, endings = await self._record(tx, cases, now)
+            fault("settle.before_commit")
+        fault("settle.after_commit")
         endings.count()
         for case in cases:
             _note(case)
         await self._resend([case for case in cases if case.step.what == "resend"])
         await self._gathering.tell(facts)
+        fault("settle.before_ack")
 
     async def _judge(self, tx: Tx, wanted: dict[AttemptKey, SettleAttempt], now: datetime) -> list[_Case]:
         """The attempts, locked against their own worker's late outcome, each with its next step."""

@@ -21,6 +21,7 @@ from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
 from sema_common.messages.store.reading import read_status
 from sema_common.platform import telemetry
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import BrokerUnavailable, RetryLater
@@ -109,6 +110,7 @@ class SubmitJobs:
 
     async def _submit(self, way: Way, jobs: Sequence[SmsJob]) -> None:
         try:
+            fault("sender.before_claim")
             mine, taken = await self._claim(way, jobs)
         except BaseException:
             way.gate.abandoned()
@@ -122,6 +124,7 @@ class SubmitJobs:
         if taken:
             facts += await self._retell(way, taken)
         await self._gathering.tell(facts)
+        fault("sender.before_ack")
         if held is not None:
             raise RetryLater(f"no way to {way.name}: {held.code}")
 
@@ -145,7 +148,9 @@ class SubmitJobs:
                 stack.enter_context(telemetry.span("sms.submit", "client", parent=job.traceparent))
                 for job in jobs
             ]
+            fault("sender.before_submit")
             outcomes = await self._call(way, jobs)
+            fault("sender.after_response")
             at = clock.now()
             made = [
                 _Attempted(
@@ -154,6 +159,7 @@ class SubmitJobs:
                 for job, span, outcome in zip(jobs, spans, outcomes, strict=True)
             ]
             ended = await self._record(made)
+            fault("sender.after_commit")
             for each in made:
                 each.span.set("aggregator", way.name)
                 each.span.set("outcome", each.outcome.code)

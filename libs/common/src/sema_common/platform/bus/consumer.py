@@ -22,6 +22,7 @@ from sema_common.platform.bus.delivery import delivery_count
 from sema_common.platform.bus.link import Link, why
 from sema_common.platform.bus.outcome import Item, Outcomes
 from sema_common.platform.bus.publisher import Publisher
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import Park
 
@@ -121,9 +122,8 @@ class Consumer(Generic[V]):
                 await self._attach_once()
             except Exception as exc:  # whatever the library raises, the consumer must not end
                 log.warning("bus_consumer_lost", queue=self.queue, why=why(exc))
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+            except asyncio.CancelledError as exc:
+                if is_asked(exc):
                     raise
             delay = 0.1 if time.monotonic() - started > PULSE_SECONDS else min(delay * 2, 5.0)
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))

@@ -18,6 +18,7 @@ import aiormq
 from aio_pika.abc import AbstractConnection
 from prometheus_client import Counter, Gauge
 
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 
 log = get_logger()
@@ -104,10 +105,8 @@ class Link:
                     why=why(exc),
                     delay=delay,
                 )
-            except asyncio.CancelledError:
-                # The library cancels its own waits when a connection dies: only ours ends the loop.
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+            except asyncio.CancelledError as exc:
+                if is_asked(exc):
                     raise
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, BACKOFF_LAST)

@@ -24,6 +24,7 @@ from sema_common.platform import topology
 from sema_common.platform.bus.delivery import HEADER_DELIVERIES, delivery_count
 from sema_common.platform.bus.link import BROKER_ERRORS
 from sema_common.platform.bus.publisher import Publisher, properties
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import BrokerUnavailable, Park, RetryLater
 from sema_common.wire.envelope import (
@@ -113,7 +114,9 @@ class Outcomes(Generic[V]):
                         "handler_retries", queue=self.queue, detail=exc.detail, kind=type(exc).__name__
                     )
                 hint = exc.after or 0.0
-            except Exception as exc:
+            except (Exception, asyncio.CancelledError) as exc:
+                if is_asked(exc):
+                    raise
                 if len(batch) > 1:
                     log.warning("batch_split", queue=self.queue, size=len(batch), error=type(exc).__name__)
                     for item in batch:
@@ -196,7 +199,7 @@ class Outcomes(Generic[V]):
                 return True
         return False
 
-    async def _reject(self, item: Item[V], exc: Exception) -> None:
+    async def _reject(self, item: Item[V], exc: BaseException) -> None:
         count = delivery_count(item.raw)
         log.error("handler_failed", queue=self.queue, deliveries=count + 1, exc_info=exc)
         self._count("rejected", 1)

@@ -21,6 +21,7 @@ from prometheus_client import Counter, Histogram
 
 from sema_common.platform import telemetry, topology
 from sema_common.platform.bus.link import BROKER_ERRORS, Link
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.envelope import (
@@ -117,12 +118,9 @@ class Publisher:
             self._failed(queue, "lost")
             raise BrokerUnavailable(f"{type(exc).__name__}: {exc}"[:200], after=1.0) from exc
         except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_asked(exc):
                 raise
-            self._failed(
-                queue, "lost"
-            )  # the library rejects pending confirms with a CancelledError of its own
+            self._failed(queue, "lost")
             raise BrokerUnavailable("the connection was lost before the confirm", after=1.0) from exc
         counter.inc()
         seconds.observe(time.perf_counter() - started)

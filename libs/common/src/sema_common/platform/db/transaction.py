@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from asyncpg.transaction import Transaction as _PgTransaction
 
+from sema_common.platform.cancelling import is_asked
 from sema_common.platform.db.failures import Tx, translate
 from sema_common.values.errors import OutcomeUnknown, StoreUnavailable
 
@@ -104,7 +105,7 @@ class Transaction:
                 raise failure or exc from exc
             self._db.count("outcome_unknown")
             unknown = OutcomeUnknown("the answer to COMMIT was lost")
-            if isinstance(exc, asyncio.CancelledError) and not self._scope.expired():
+            if is_asked(exc) and not self._scope.expired():
                 raise
             raise unknown from exc
         await self._db.release(conn)

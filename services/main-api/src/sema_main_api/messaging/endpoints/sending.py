@@ -11,6 +11,7 @@ from sema_common.messages.store import idempotency
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.view import message_object
 from sema_common.platform import telemetry
+from sema_common.platform.faults import fault
 from sema_common.values.clock import now
 from sema_common.values.errors import Refused
 from sema_common.values.money import Money
@@ -33,6 +34,7 @@ YIELD_EVERY: Final = 50
 
 async def send(deps: Messaging, request: Request, caller: Caller) -> Response:
     """POST /v1/messages: 202 once the message is durable and paid."""
+    fault("api.after_auth")
     bodies.require_json(request)
     raw = await request.body()
     wanted = bodies.parse_body(raw, SendRequest)
@@ -48,6 +50,7 @@ async def send(deps: Messaging, request: Request, caller: Caller) -> Response:
         submission = Submission(caller, [message], lambda _: accepted_object(message), key)
         answer = await accept(deps, submission)
         count(answer, caller, [answer.body])
+    fault("api.before_response")
     request.noted["message_id"] = answer.body["id"]
     return respond(answer, rates)
 
