@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from sema_common.messages.ending import Ending
 from sema_common.messages.store.attempts import Claim
 from sema_common.messages.store.outcomes import Ended, Sent
 from sema_common.platform.db import Database, Tx
@@ -14,7 +15,7 @@ from sema_common.values.clock import now
 from sema_common.values.errors import OutcomeUnknown, StoreUnavailable
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker import metrics
-from sema_sms_worker.handlers.gathering import Ending, Gathering, Noted
+from sema_sms_worker.handlers.gathering import Gathering, Noted
 
 from .conftest import COST, OPENING, World  # type: ignore[import-not-found]  # mypy knows no package with a dash
 

@@ -15,18 +15,16 @@ from functools import partial
 from typing import Final, Self, TypeVar
 from uuid import UUID
 
-from sema_common.billing import ledger
+from sema_common.messages.ending import Ending, Endings, end_messages
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import AttemptKey, Claim
 from sema_common.messages.store.outcomes import (
-    Ended,
     Sent,
     Unfinished,
-    record_ended,
     record_sent,
     record_unfinished,
 )
-from sema_common.messages.store.reading import lock_status, read_status
+from sema_common.messages.store.reading import lock_status
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database, Tx
@@ -51,6 +49,9 @@ WRITERS: Final = 2
 WAITING: Final = 10_000
 """Bulks that may wait. Senders bound it far below; it is no limit that is meant to be met."""
 
+SOURCE: Final = "sms-worker"
+"""Who says, in a message's history, that it ended."""
+
 AGAIN_FIRST: Final = 0.1
 AGAIN_LAST: Final = 2.0
 
@@ -62,14 +63,6 @@ class Noted:
     sent: Sequence[Sent] = ()
     unfinished: Sequence[Unfinished] = ()
     unclaimed: Sequence[AttemptKey] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A message that ends, and who paid for it."""
-
-    record: Ended
-    billing_account_id: UUID
 
 
 class Gathering:
@@ -168,9 +161,9 @@ class Gathering:
 
     async def _write_endings(self, many: list[Sequence[Ending]]) -> list[set[UUID]]:
         async with self._db.transaction() as tx:
-            ended = await end_messages(tx, [ending for each in many for ending in each])
+            ended = await end(tx, [ending for each in many for ending in each])
         fault("refund.after_commit")
-        ended.count()
+        count(ended)
         return [{e.record.message_id for e in each} & ended.standing for each in many]
 
     async def _publish(self, many: list[Sequence[Fact]]) -> list[BaseException | None]:
@@ -183,36 +176,16 @@ class Gathering:
         return [failed] * len(many)
 
 
-@dataclass(frozen=True, slots=True)
-class Endings:
-    """What `end_messages` did: those that stand as asked, now or from before; those that ended now; refunds."""
-
-    standing: set[UUID]
-    now: Sequence[Ended]
-    refunds: int
-
-    def count(self) -> None:
-        """Into the metrics, once, after the commit."""
-        metrics.REFUNDS.inc(self.refunds)
-        for (status, code), number in Counter((ended.status, ended.code) for ended in self.now).items():
-            metrics.ENDED.labels(status, code).inc(number)
-
-
-async def end_messages(tx: Tx, endings: Sequence[Ending]) -> Endings:
+async def end(tx: Tx, endings: Sequence[Ending]) -> Endings:
     """End messages and refund what ended now."""
-    if not endings:
-        return Endings(set(), (), 0)
-    await ledger.lock_balances(tx, {ending.billing_account_id for ending in endings})
-    records = [ending.record for ending in endings]
-    moved = await record_ended(tx, records)
-    fault("refund.before_refund")
-    refunds = len(await ledger.refund(tx, moved)) if moved else 0
-    fault("refund.before_commit")
-    rest = [record for record in records if record.message_id not in moved]
-    # A repeat, or a report was quicker.
-    statuses = await read_status(tx, [record.message_id for record in rest]) if rest else {}
-    before = {r.message_id for r in rest if statuses.get(r.message_id) == r.status}
-    return Endings(moved | before, [r for r in records if r.message_id in moved], refunds)
+    return await end_messages(tx, endings, SOURCE)
+
+
+def count(ended: Endings) -> None:
+    """Into the metrics, once, after the commit."""
+    metrics.REFUNDS.inc(ended.refunds)
+    for (status, code), number in Counter((each.status, each.code) for each in ended.now).items():
+        metrics.ENDED.labels(status, code).inc(number)
 
 
 def _gather(

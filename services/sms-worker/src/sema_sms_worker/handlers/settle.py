@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sema_common.billing import ledger
+from sema_common.messages.ending import Ending, Endings
 from sema_common.messages.status import Status
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import Attempt, AttemptKey
@@ -23,7 +24,7 @@ from sema_common.wire.queues import LANE_QUEUES
 from sema_common.wire.sms import SettleAttempt, SettleAttempts, SmsJobs, jobs_id
 from sema_common.wire.webhook import Fact
 from sema_sms_worker import metrics
-from sema_sms_worker.handlers.gathering import Ending, Endings, Gathering, end_messages
+from sema_sms_worker.handlers.gathering import Gathering, count, end
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.rules import doubt
 from sema_sms_worker.rules import facts as told
@@ -78,7 +79,7 @@ class Settle:
             facts, endings = await self._record(tx, cases, now)
             fault("settle.before_commit")
         fault("settle.after_commit")
-        endings.count()
+        count(endings)
         for case in cases:
             _note(case)
         await self._resend([case for case in cases if case.step.what == "resend"])
@@ -122,7 +123,7 @@ class Settle:
             if (fact := told.retold(c.message, c.attempt, c.status)) is not None
         ]
         failing = {c.asked.message_id: (c, _failed(c, now)) for c in cases if c.step.what == "fail"}
-        endings = await end_messages(
+        endings = await end(
             tx, [Ending(record, c.message.billing_account_id) for c, record in failing.values()]
         )
         facts += [

@@ -15,6 +15,7 @@ from itertools import chain
 from uuid import UUID
 
 from sema_aggregators import Outcome, SubmitOutcome
+from sema_common.messages.ending import Ending
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import Claim
 from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
@@ -29,7 +30,7 @@ from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_common.wire.webhook import Fact
 from sema_sms_worker import metrics
 from sema_sms_worker.clients import Way
-from sema_sms_worker.handlers.gathering import Ending, Gathering, Noted
+from sema_sms_worker.handlers.gathering import Gathering, Noted
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.handlers.reports import TestReports
 from sema_sms_worker.rules import facts as told

@@ -72,7 +72,7 @@ def retold(message: SmsJob | MessageRow, attempt: Attempt, status: Status) -> Fa
     if attempt.state == "settled" and attempt.code == RESENT[0]:
         return None  # the message went on with its next attempt
     if attempt.state in ("refused", "settled") and (status == "failed" or status == "expired"):
-        aggregator = attempt.aggregator if status == "failed" else None
+        aggregator = (attempt.aggregator or None) if status == "failed" else None
         return ended(
             message,
             Ended(*key, status, attempt.code or "", attempt.detail or "", attempt.finished_at, aggregator),

@@ -111,17 +111,17 @@ WITH ended AS MATERIALIZED (
 ), events AS (
     INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
     SELECT e.message_id, e.enqueued_at, e.tenant_id, e.status || ':' || e.attempt, e.status, e.ended_at,
-           'sms-worker', e.error || jsonb_build_object('aggregator', e.aggregator)
+           $9, e.error || jsonb_build_object('aggregator', e.aggregator)
     FROM ended e JOIN moved USING (message_id) ON CONFLICT DO NOTHING
 )
 SELECT message_id FROM moved
 """
 
 
-async def record_ended(tx: Tx, ended: Sequence[Ended]) -> set[UUID]:
+async def record_ended(tx: Tx, ended: Sequence[Ended], source: str = "sms-worker") -> set[UUID]:
     """End these messages; answers those that ended now. The rest had already climbed as high or higher.
 
-    Who refunds locks the balances first (`ledger.lock_balances`) and refunds what is answered.
+    `source`: the room that says so. Called by `messages.ending`, which refunds.
     """
     ordered = sorted(ended, key=lambda e: e.message_id)
     rows = await tx.fetch(
@@ -134,6 +134,7 @@ async def record_ended(tx: Tx, ended: Sequence[Ended]) -> set[UUID]:
         [e.error for e in ordered],
         [e.at for e in ordered],
         [e.aggregator for e in ordered],
+        source,
     )
     return {row["message_id"] for row in rows}
 
