@@ -63,6 +63,8 @@ TENANT_READS = {
     "sema_main_api.accounts.store:SQL_READ_ACCOUNT",
     "sema_main_api.accounts.store:SQL_LIST_KEYS",
     "sema_main_api.accounts.store:SQL_LIST_SENDERS",
+    "sema_main_api.suppressions.store:SQL_LIST",
+    "sema_main_api.suppressions.store:SQL_READ",
     "sema_main_api.webhooks.store:SQL_READ",
     "sema_main_api.webhooks.store:SQL_LIST",
     "sema_main_api.webhooks.store:SQL_LIST_DELIVERIES",

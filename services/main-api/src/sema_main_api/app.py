@@ -31,10 +31,11 @@ from sema_main_api.messaging.reference import REFRESH_SECONDS, ReferenceData
 from sema_main_api.messaging.relay import Relay
 from sema_main_api.messaging.schemas import MessageEvent
 from sema_main_api.settings import Settings
+from sema_main_api.suppressions import endpoints as suppressions
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0007"
+SCHEMA_REVISION: Final = "0009"
 
 LAST_USED_SECONDS: Final = 15.0
 """How often the times at which keys were last used are written down."""
@@ -43,6 +44,7 @@ LAST_USED_SECONDS: Final = 15.0
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *auth.OPERATIONS,
     *messaging.OPERATIONS,
+    *suppressions.OPERATIONS,
     *billing.OPERATIONS,
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
@@ -106,6 +108,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
         *admin.routes(pipeline),
+        *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
     ]
     return Edge(routes, authenticator, settings.origins)
 

@@ -172,7 +172,7 @@ def test_no_history_ever_goes_below_the_limit_and_each_balance_after_follows_fro
     histories: list[list[Decimal]], balance: Decimal, limit: Decimal
 ) -> None:
     submissions = [submission([message(cost) for cost in each], batch=len(each) > 1) for each in histories]
-    decided = decide(submissions, balances(str(balance), str(limit)), {}, NOW)
+    decided = decide(submissions, balances(str(balance), str(limit)), {}, NOW, {})
     left = balance
     for charge in decided.charges:
         left -= charge.cost
@@ -187,7 +187,7 @@ def test_no_history_ever_goes_below_the_limit_and_each_balance_after_follows_fro
 
 def test_a_small_message_passes_behind_a_large_one_that_did_not_fit() -> None:
     decided = decide(
-        [submission([message(Decimal(9))]), submission([message(Decimal(1))])], balances("5"), {}, NOW
+        [submission([message(Decimal(9))]), submission([message(Decimal(1))])], balances("5"), {}, NOW, {}
     )
     assert [type(answer) for answer in decided.answers] == [Refused, Answer]
 
@@ -195,7 +195,7 @@ def test_a_small_message_passes_behind_a_large_one_that_did_not_fit() -> None:
 def test_equal_keys_in_one_gathering_are_caught_in_memory() -> None:
     key, other = Key("h", b"same"), Key("h", b"different")
     one = [submission([message(Decimal(1))], k) for k in (key, key, other)]
-    decided = decide(one, balances("10"), {}, NOW)
+    decided = decide(one, balances("10"), {}, NOW, {})
     first, second, third = decided.answers
     assert isinstance(first, Answer)
     assert second == Answer(first.body, replayed=True)
@@ -207,12 +207,29 @@ def test_equal_keys_in_one_gathering_are_caught_in_memory() -> None:
 def test_a_refused_call_frees_its_key_for_the_next_one_in_the_same_gathering() -> None:
     key = Key("h", b"same")
     one = [submission([message(Decimal(9))], key), submission([message(Decimal(1))], key)]
-    decided = decide(one, balances("5"), {}, NOW)
+    decided = decide(one, balances("5"), {}, NOW, {})
     assert [type(answer) for answer in decided.answers] == [Refused, Answer]
 
 
 def test_what_was_kept_before_is_replayed_without_a_charge() -> None:
     kept = KeptResponse("h", ACCOUNT, ACCOUNT, "message", new_id(), b"f", 202, {"id": "x"}, NOW)
-    decided = decide([submission([message(Decimal(1))], Key("h", b"f"))], balances("0"), {"h": kept}, NOW)
+    decided = decide([submission([message(Decimal(1))], Key("h", b"f"))], balances("0"), {"h": kept}, NOW, {})
     assert decided.answers == [Answer({"id": "x"}, replayed=True)]
     assert decided.charges == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "lane", "passes"),
+    [("promotional", "normal", False), ("promotional", "priority", True), ("all", "priority", False)],
+)
+def test_an_opt_out_is_refused_before_it_is_charged(scope: str, lane: str, passes: bool) -> None:
+    wanted = admitted(request(lane=lane))
+    opted_out = {(wanted.account_id, str(wanted.to)): scope, (new_id(), str(wanted.to)): "all"}
+    decided = decide([submission([wanted])], balances("5"), {}, NOW, opted_out)
+    [answer] = decided.answers
+    if passes:
+        assert isinstance(answer, Answer)
+        return
+    assert isinstance(answer, Refused)
+    assert (answer.code, answer.status) == ("recipient_suppressed", 422)
+    assert decided.charges == [] == decided.accepted

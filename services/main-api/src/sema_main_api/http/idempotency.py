@@ -12,7 +12,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from sema_common.messages.store import idempotency as kept
-from sema_common.platform.db import Database, Tx
+from sema_common.platform.db import COMMAND_SECONDS, Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import LockBusy, Refused
 from sema_main_api.http import store
@@ -61,21 +61,28 @@ def in_flight() -> Refused:
 
 
 async def create_once(
-    db: Database, request: Request, caller: Caller, kind: str, create: Callable[[Tx], Awaitable[Created]]
+    db: Database,
+    request: Request,
+    caller: Caller,
+    kind: str,
+    create: Callable[[Tx], Awaitable[Created]],
+    *,
+    timeout: float = COMMAND_SECONDS,
 ) -> Response:
     """Run `create` in one transaction, once per Idempotency-Key; without a key, just run it.
 
-    `db` is the pipeline pool; `kind` names what is created. Same key and same request: the first answer again.
+    `db` is the pipeline pool; `kind` names what is created; the transaction takes at most `timeout` seconds.
+    Same key and same request: the first answer again.
     """
     key = key_of(request)
     if key is None:
-        async with db.transaction() as tx:
+        async with db.transaction(timeout) as tx:
             created = await create(tx)
         return json_response(created.body | created.secret, created.status)
     key_hash = kept.key_hash(caller.account_id, key)
     fingerprint = kept.fingerprint(request.method, request.url.path, await request.body())
     try:
-        async with db.transaction() as tx:
+        async with db.transaction(timeout) as tx:
             await store.lock_idempotency_key(tx, key_hash, WAIT_MS)
             moment = now()
             found = (await kept.find_kept(tx, [key_hash], moment)).get(key_hash)

@@ -1,6 +1,6 @@
-"""The floor's statements: who a key or user is, the tenant of a transaction, idempotency's lock, the audit log."""
+"""The floor's statements: who a key or user is, tenants, idempotency's lock, who has opted out, the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -98,6 +98,19 @@ async def lock_idempotency_key(tx: Tx, key_hash: str, wait_ms: int) -> None:
     """Let one call with this key go on at a time; LockBusy when another has not finished within `wait_ms`."""
     await tx.execute(SQL_LOCK_TIMEOUT, str(wait_ms))
     await tx.execute(SQL_LOCK_KEY, key_hash)
+
+
+# Asked in the transaction that charges: an opt-out holds from its commit on, everywhere, for one statement a batch.
+SQL_FIND_SUPPRESSED: Final[LiteralString] = """
+SELECT s.account_id, s.msisdn, s.scope FROM unnest($1::uuid[], $2::text[]) AS wanted(account_id, msisdn)
+JOIN core.suppressions s ON s.account_id = wanted.account_id AND s.msisdn = wanted.msisdn
+"""
+
+
+async def find_suppressed(tx: Tx, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], str]:
+    """The scope (`promotional`, `all`) of each opt-out among these pairs of account and recipient."""
+    rows = await tx.fetch(SQL_FIND_SUPPRESSED, [a for a, _ in wanted], [to for _, to in wanted])
+    return {(row["account_id"], row["msisdn"]): row["scope"] for row in rows}
 
 
 SQL_AUDIT: Final[LiteralString] = """

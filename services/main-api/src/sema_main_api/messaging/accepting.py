@@ -28,6 +28,7 @@ from sema_common.values.errors import (
     RetryLater,
     StoreUnavailable,
 )
+from sema_main_api.http.store import find_suppressed
 from sema_main_api.messaging import metrics
 from sema_main_api.messaging.rules.crediting import Answer, Decided, Submission, decide
 
@@ -132,7 +133,7 @@ class Accepting:
         hashes = {s.key.hash for s in submissions if s.key is not None}
         kept = await idempotency.find_kept(tx, hashes, at) if hashes else {}
         fault("api.after_lock")
-        decided = decide(submissions, balances, kept, at)
+        decided = decide(submissions, balances, kept, at, await find_suppressed(tx, _recipients(submissions)))
         if decided.accepted:
             await ledger.charge(tx, decided.charges)
             fault("api.after_debit")
@@ -215,3 +216,8 @@ class Accepting:
         for (_, future), answer in zip(batch, decided.answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+
+
+def _recipients(submissions: Sequence[Submission]) -> list[tuple[UUID, str]]:
+    """Who would write to whom: what opt-outs are looked up by."""
+    return [(message.account_id, message.to) for each in submissions for message in each.messages]

@@ -23,7 +23,8 @@ MAX_BATCH_BODY: Final = 10 << 20
 REFUSALS: Final = {
     402: "insufficient_credit",
     403: "sender_id_not_approved, account_suspended",
-    422: "content_rejected, invalid_phone_number, unsupported_destination, unsupported_type, idempotency_key_reused",
+    422: "content_rejected, invalid_phone_number, unsupported_destination, unsupported_type, recipient_suppressed, "
+    "idempotency_key_reused",
     429: "rate_limited",
     503: "overloaded, unavailable, outcome_unknown",
 }

@@ -10,7 +10,7 @@ from uuid import UUID
 from sema_common.billing.ledger import Balance, Charge
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.messages.store.idempotency import KEPT_FOR, KeptResponse
-from sema_common.values.errors import Refused
+from sema_common.values.errors import FieldError, Refused
 from sema_main_api.messaging.rules.admission import FREE, Asker
 
 
@@ -23,7 +23,7 @@ class Key:
 
 
 Respond = Callable[[Mapping[UUID, Refused]], dict[str, Any]]
-"""The response body, given which of the submission's messages were refused for want of credit."""
+"""The response body, given which of the submission's messages were refused in the transaction, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,12 @@ def decide(
     balances: Mapping[UUID, Balance],
     kept: Mapping[str, KeptResponse],
     now: datetime,
+    suppressed: Mapping[tuple[UUID, str], str],
 ) -> Decided:
     """Take the submissions in order: replay what was answered before, charge what fits, refuse the rest.
 
-    Within one account a small message may pass behind a large one that did not fit. Only successes are
-    kept under their key: a refused call frees it.
+    `suppressed` has the scope of every opt-out, by (account, recipient). Within one account a small message may
+    pass behind a large one that did not fit. Only successes are kept under their key: a refused call frees it.
     """
     decided = Decided()
     available = {account: balance.available for account, balance in balances.items()}
@@ -81,6 +82,10 @@ def decide(
         refused: dict[UUID, Refused] = {}
         fitting: list[NewMessage] = []
         for message in submission.messages:
+            opted_out = suppressed.get((message.account_id, message.to))
+            if opted_out is not None and (message.lane == "normal" or opted_out == "all"):
+                refused[message.message_id] = opted_out_refusal(opted_out)
+                continue
             payer = message.billing_account_id
             if payer not in available or available[payer] < message.cost:
                 refused[message.message_id] = insufficient(message, available.get(payer))
@@ -127,6 +132,16 @@ def keepable(submission: Submission, key: Key, body: dict[str, Any], now: dateti
         http_status=202,
         response_body=body,
         expires_at=now + KEPT_FOR,
+    )
+
+
+def opted_out_refusal(scope: str) -> Refused:
+    """422: the recipient is on the account's suppression list."""
+    what = "any message" if scope == "all" else "promotional messages"
+    return Refused(
+        "recipient_suppressed",
+        f"The recipient has opted out of {what} of this account.",
+        errors=[FieldError("to", "recipient_suppressed", f"suppressed: {scope}")],
     )
 
 

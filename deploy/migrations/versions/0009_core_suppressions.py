@@ -1,0 +1,10 @@
+"""Who has opted out of whose messages."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
