@@ -9,7 +9,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -27,13 +27,58 @@ MAX_HEAD: Final = 64 * 1024
 BODY_COMPLETE: Final = "sema.body_complete"
 """In the scope once the whole body has arrived: reading it cannot wait, so nobody needs to guard the wait."""
 
+WRITE_AT_ONCE: Final = 64 * 1024
+"""Bytes of answers that wait for the end of the turn: uvloop's own high-water mark."""
+
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
 
 
+class GatheredWrites:
+    """A transport whose writes of one turn of the event loop leave together, at its end.
+
+    uvicorn writes the head and the body of an answer apart: two system calls, two packets, and a client that is
+    woken for a head without a body. More than WRITE_AT_ONCE leaves at once, so that flow control sees it.
+    """
+
+    __slots__ = ("_loop", "_size", "_transport", "_waiting", "get_extra_info", "is_closing")
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size > WRITE_AT_ONCE:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting, self._size = [], 0
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class _BoundedHead(HttpToolsProtocol):
     """Answers 431 and hangs up once a head has grown too large."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(cast(asyncio.Transport, GatheredWrites(transport, self.loop)))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -168,6 +168,14 @@ async def test_dead_pooled_connections_are_replaced_without_a_failed_request(db:
     assert await asyncio.gather(*(count(db) for _ in range(3))) == [3, 3, 3]
 
 
+async def test_a_statement_alone_is_committed_and_run_again_over_a_lost_connection(
+    db: Database, dsn: str
+) -> None:
+    await kill_backends(dsn)
+    assert await db.execute("UPDATE public.platform_rows SET n = 5 WHERE id = 1") == "UPDATE 1"
+    assert await db.fetchval("SELECT n FROM public.platform_rows WHERE id = 1") == 5
+
+
 async def test_a_connection_lost_inside_a_transaction_committed_nothing(db: Database, dsn: str) -> None:
     with pytest.raises(StoreUnavailable):
         async with db.transaction() as tx:

@@ -154,9 +154,7 @@ async def publish(db: Database, bus: Bus, messages: Sequence[Publishable]) -> No
     confirmed, failure = await _publish_confirmed(bus, messages)
     fault("relay.after_confirm")
     if confirmed:
-        async with db.transaction() as tx:
-            await _mark(tx, confirmed)
-            fault("relay.before_commit")
+        await _mark(db, confirmed)
         fault("relay.after_mark")
     if failure is not None:
         raise failure
@@ -196,7 +194,7 @@ def _outgoing(group: Sequence[Publishable], at: datetime) -> Outgoing:
     return Outgoing(LANE_QUEUES[first.lane], bundle, jobs_id(jobs), first.traceparent)
 
 
-async def _mark(tx: Tx, confirmed: Sequence[tuple[Publishable, datetime]]) -> None:
+async def _mark(tx: Tx | Database, confirmed: Sequence[tuple[Publishable, datetime]]) -> None:
     if not confirmed:
         return
     ordered = sorted(confirmed, key=lambda item: item[0].message_id)

@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
-from sema_common.platform.db import Tx
+from sema_common.platform.db import Database, Tx
 
 SQL_MARK_QUEUED: Final[LiteralString] = """
 WITH confirmed AS MATERIALIZED (
@@ -30,13 +30,16 @@ ON CONFLICT DO NOTHING
 
 
 async def mark_queued(
-    tx: Tx,
+    tx: Tx | Database,
     message_ids: Sequence[UUID],
     enqueued_at: Sequence[datetime],
     tenant_ids: Sequence[UUID],
     confirmed_at: Sequence[datetime],
 ) -> None:
-    """Record the confirms, sorted by message id. A message that a fast worker already sent keeps its status."""
+    """Record the confirms, sorted by message id. A message that a fast worker already sent keeps its status.
+
+    To be repeated at will, so it may run outside a transaction.
+    """
     await tx.execute(SQL_MARK_QUEUED, message_ids, enqueued_at, tenant_ids, confirmed_at)
 
 

@@ -106,22 +106,25 @@ class Database:
 
     async def fetch(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> list[Row]:
         """All rows of one statement. Reads only: over a lost connection it is run again."""
-        rows: list[Row] = await self._read("fetch", sql, args, timeout)
+        rows: list[Row] = await self._alone("fetch", sql, args, timeout)
         return rows
 
     async def fetchrow(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> Row | None:
         """The first row or None; reads only, like `fetch`."""
-        row: Row | None = await self._read("fetchrow", sql, args, timeout)
+        row: Row | None = await self._alone("fetchrow", sql, args, timeout)
         return row
 
     async def fetchval(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> Any:
         """The first column of the first row or None; reads only, like `fetch`."""
-        return await self._read("fetchval", sql, args, timeout)
+        return await self._alone("fetchval", sql, args, timeout)
 
     async def execute(self, sql: LiteralString, *args: Any, timeout: float = COMMAND_SECONDS) -> str:
-        """One statement in a transaction of its own; its command tag, such as "UPDATE 3"."""
-        async with self.transaction(timeout) as tx:
-            return await tx.execute(sql, *args)
+        """One statement that is its own transaction, for a single round trip; its tag, such as "UPDATE 3".
+
+        For statements that may happen twice: over a lost connection it is run again.
+        """
+        tag: str = await self._alone("execute", sql, args, timeout)
+        return tag
 
     async def check_writable(self) -> None:
         """StoreUnavailable unless this pool reaches a primary that takes writes."""
@@ -135,7 +138,7 @@ class Database:
         if found is None or found[:4] < revision[:4]:
             raise StoreUnavailable(f"the schema is at revision {found}, {revision} is needed")
 
-    async def _read(self, method: str, sql: str, args: Iterable[Any], timeout: float) -> Any:
+    async def _alone(self, method: str, sql: str, args: Iterable[Any], timeout: float) -> Any:
         try:
             async with asyncio.timeout(timeout):
                 for last in (False, True):
