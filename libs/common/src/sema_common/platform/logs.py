@@ -22,11 +22,19 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
-import structlog
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from sema_common.platform import telemetry
+
+# structlog loads rich where a developer's tool has brought it, for a console that no service has: 7 MB each.
+_without_rich = "rich" not in sys.modules
+if _without_rich:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+
+if _without_rich:
+    del sys.modules["rich"]
 
 DROPPED_KEYS: Final = frozenset({"body", "text", "secret", "authorization", "token", "api_key", "password"})
 
