@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from sema_aggregators import (
     READERS,
+    AfricasTalking,
     Aggregator,
     Celcom,
     Credentials,
@@ -33,8 +35,8 @@ TEXT = "Your code is 845991"
 NUMBER = "+254712345678"
 RECEIVED = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
-Verdicts = list[tuple[Submit, int | str, str | None]]
-"""Per submit: the aggregator's code and, when accepted, its id."""
+Verdicts = list[tuple[Submit, int | str, int | str | None]]
+"""Per submit: the aggregator's code and, when accepted, its id, as number or text."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Case:
     """Every documented word, and its status."""
     refusals: list[tuple[HttpAnswer, Outcome]] = field(default_factory=list)
     """Answers about a whole call, and their outcome."""
+    report_type: str = "application/json"
 
 
 def body(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpAnswer:
@@ -73,6 +76,24 @@ def celcom_single(verdicts: Verdicts) -> HttpAnswer:
     for item in whole["responses"]:
         del item["clientsmsid"]
     return body(whole)
+
+
+def africastalking_answer(verdicts: Verdicts) -> HttpAnswer:
+    recipients = [
+        {
+            "statusCode": code,
+            "number": submit.to,
+            "status": "as said",
+            "cost": "0" if aggregator_id is None else "KES 0.8000",
+            "messageId": "None" if aggregator_id is None else aggregator_id,
+        }
+        for submit, code, aggregator_id in verdicts
+    ]
+    return africastalking_says("Sent to 1/1 Total Cost: KES 0.8000", recipients)
+
+
+def africastalking_says(message: str, recipients: Any = ()) -> HttpAnswer:
+    return body({"SMSMessageData": {"Message": message, "Recipients": list(recipients)}}, 201)
 
 
 def test_mode_answer(verdicts: Verdicts) -> HttpAnswer:
@@ -155,6 +176,67 @@ CELCOM_REFUSALS = [
 ]
 
 
+AFRICASTALKING_CODES: dict[int | str, Outcome] = {
+    100: Outcome.ACCEPTED,
+    101: Outcome.ACCEPTED,
+    102: Outcome.ACCEPTED,
+    "102": Outcome.ACCEPTED,
+    401: Outcome.REFUSED,
+    402: Outcome.REFUSED,
+    403: Outcome.REFUSED,
+    404: Outcome.REFUSED,
+    405: Outcome.ACCOUNT,
+    406: Outcome.REFUSED,
+    407: Outcome.REFUSED,
+    409: Outcome.REFUSED,
+    500: Outcome.NOT_SENT,
+    501: Outcome.NOT_SENT,
+    502: Outcome.REFUSED,
+    200: Outcome.IN_DOUBT,
+    408: Outcome.IN_DOUBT,
+    777: Outcome.IN_DOUBT,
+}
+AFRICASTALKING_WORDS: dict[str, str | None] = {
+    "Sent": "sent",
+    "Submitted": "sent",
+    "Buffered": "sent",
+    "Rejected": "failed",
+    "Success": "delivered",
+    "Failed": "failed",
+    "AbsentSubscriber": "failed",
+    "Expired": "expired",
+    "SomethingNobodyHasExplained": None,
+}
+AFRICASTALKING_REFUSALS = [
+    (africastalking_says("InvalidSenderId"), Outcome.REFUSED),
+    (africastalking_says("InsufficientBalance"), Outcome.ACCOUNT),
+    (africastalking_says("InternalServerError"), Outcome.NOT_SENT),
+    (africastalking_says("Sent to 0/1 Total Cost: 0"), Outcome.IN_DOUBT),
+    (africastalking_says(f"Something about {NUMBER} {SECRET}"), Outcome.IN_DOUBT),
+    (body(b"The supplied authentication is invalid", 401), Outcome.ACCOUNT),
+    (body(b"The supplied authentication is invalid", 201), Outcome.ACCOUNT),
+    (body(b"Bad request", 400), Outcome.NOT_SENT),
+    (body(b"Forbidden", 403), Outcome.ACCOUNT),
+    (body(b"", 302), Outcome.ACCOUNT),
+    (body(b"Too many", 429), Outcome.NO_WAY),
+    (body(b"", 408), Outcome.IN_DOUBT),
+    (body(b"Internal error", 500), Outcome.IN_DOUBT),
+    (body({"SMSMessageData": {"Message": "InvalidSenderId", "Recipients": []}}, 502), Outcome.IN_DOUBT),
+    (body(b"<AfricasTalkingResponse/>", 201), Outcome.IN_DOUBT),
+]
+
+
+def africastalking_report(aggregator_id: str, word: str) -> bytes:
+    fields = {
+        "id": aggregator_id,
+        "status": word,
+        "phoneNumber": NUMBER,
+        "networkCode": "63902",
+        "retryCount": "0",
+    }
+    return urlencode(fields).encode()
+
+
 def celcom_report(aggregator_id: str, word: str) -> bytes:
     return json.dumps(
         {
@@ -179,6 +261,19 @@ CASES = {
     "celcom sendsms": Case(
         Celcom(bulk=False), 200, celcom_single, CELCOM_CODES, celcom_report, CELCOM_WORDS, CELCOM_REFUSALS
     ),
+    **{
+        f"africastalking {bulk}": Case(
+            AfricasTalking(bulk=bulk == "bulk"),
+            101,
+            africastalking_answer,
+            AFRICASTALKING_CODES,
+            africastalking_report,
+            AFRICASTALKING_WORDS,
+            AFRICASTALKING_REFUSALS,
+            "application/x-www-form-urlencoded",
+        )
+        for bulk in ("bulk", "single")
+    },
     "test mode": Case(
         TestMode(),
         "accepted",
@@ -203,7 +298,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def submits(count: int) -> list[Submit]:
     # Out of order and far apart: nothing may lean on places or on small numbers.
-    return [Submit(1000 - 7 * at, f"message-{at}", NUMBER, "SEMALINK", TEXT) for at in range(count)]
+    return [
+        Submit(1000 - 7 * at, f"message-{at}", f"{NUMBER[:-2]}{(78 + at) % 100:02d}", "SEMALINK", TEXT)
+        for at in range(count)
+    ]
 
 
 def bulks(case: Case) -> list[list[Submit]]:
@@ -239,7 +337,7 @@ def test_a_call_takes_one_to_max_bulk_submits_with_unique_ids(case: Case) -> Non
 
 def test_every_documented_code_has_its_outcome(case: Case) -> None:
     for code, outcome in case.codes.items():
-        accepted = code == case.accepted
+        accepted = outcome is Outcome.ACCEPTED
         for bulk in bulks(case):
             answer = case.answer(
                 [(submit, code, f"id-{submit.client_id}" if accepted else None) for submit in bulk]
@@ -248,6 +346,29 @@ def test_every_documented_code_has_its_outcome(case: Case) -> None:
             assert [one.outcome for one in read] == [outcome] * len(bulk), code
             ids = [one.aggregator_id for one in read]
             assert ids == [f"id-{submit.client_id}" if accepted else None for submit in bulk]
+
+
+@pytest.mark.parametrize("given", [8290842, "8290842", 12345678901234567890123, "ATXid_4b1"])
+def test_ids_are_kept_as_text_whatever_they_came_as(case: Case, given: int | str) -> None:
+    bulk = submits(1)
+    (read,) = case.adapter.read_submit(case.answer([(bulk[0], case.accepted, given)]), bulk)
+    assert (read.outcome, read.aggregator_id) == (Outcome.ACCEPTED, str(given))
+
+
+def test_a_submit_that_the_answer_leaves_out_is_in_doubt(case: Case) -> None:
+    bulk = submits(case.adapter.capabilities.max_bulk)
+    if len(bulk) == 1:
+        return  # who is left out of an answer about one has had none
+    read = case.adapter.read_submit(
+        case.answer([(submit, case.accepted, f"id-{submit.client_id}") for submit in bulk[1:]]), bulk
+    )
+    assert [one.outcome for one in read] == [Outcome.IN_DOUBT] + [Outcome.ACCEPTED] * (len(bulk) - 1)
+
+
+def test_one_id_for_two_messages_leaves_both_in_doubt(case: Case) -> None:
+    bulk = submits(case.adapter.capabilities.max_bulk)
+    read = case.adapter.read_submit(case.answer([(submit, case.accepted, "id") for submit in bulk]), bulk)
+    assert {one.outcome for one in read} == {Outcome.IN_DOUBT if len(bulk) > 1 else Outcome.ACCEPTED}
 
 
 def test_outcomes_come_in_the_order_of_the_submits_whatever_the_order_of_the_answer(case: Case) -> None:
@@ -282,6 +403,7 @@ def test_answers_that_say_nothing_leave_all_in_doubt(case: Case) -> None:
         for nothing in (
             b"",
             b"OK",
+            b"The service is busy",
             b"<html>502</html>",
             whole[: len(whole) // 2],
             b"null",
@@ -303,7 +425,7 @@ def test_answers_about_a_whole_call(case: Case) -> None:
 def test_every_documented_word_has_its_status(case: Case) -> None:
     for word, status in case.words.items():
         (report,) = case.adapter.read_reports(
-            RawReport("application/json", "", case.report("id-1", word), RECEIVED)
+            RawReport(case.report_type, "", case.report("id-1", word), RECEIVED)
         )
         assert (report.aggregator_id, report.status) == ("id-1", status), word
         assert report.description == word
@@ -357,6 +479,7 @@ KEYS = [
         "id",
         "verdict",
     ),
+    *("SMSMessageData", "Recipients", "Message", "statusCode", "number", "messageId", "failureReason"),
     *("status", "description", "delivery-status", "timestamp", "mobile", "networkid"),
 ]
 JSONISH = st.recursive(

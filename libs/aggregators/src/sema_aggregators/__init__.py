@@ -5,12 +5,13 @@ Doors: `submit` and `read_submit` (sms-worker), `read_reports` (dlr-processor), 
 which `Outcome`. What must never happen in here: an await, a clock, a log line, or a secret, a recipient or a
 text in a `repr` or a `detail`.
 
-A new aggregator is a new module, its line in `READERS`, and its case in `tests/test_conformance.py`.
+A new aggregator is a new module (what answers have in common is in `verdicts` and `parsing`), its line in `READERS`, and its case in `tests/test_conformance.py`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
+from sema_aggregators.africastalking import AfricasTalking
 from sema_aggregators.celcom import Celcom
 from sema_aggregators.port import (
     Aggregator,
@@ -33,11 +34,14 @@ from sema_aggregators.port import (
 )
 from sema_aggregators.test_mode import TestAnswer, TestMode
 
-READERS: Final[Mapping[str, Aggregator]] = {adapter.name: adapter for adapter in (Celcom(), TestMode())}
+READERS: Final[Mapping[str, Aggregator]] = {
+    adapter.name: adapter for adapter in (Celcom(), AfricasTalking(), TestMode())
+}
 """Who reads the reports that came in under which name; a report does not depend on an account's settings."""
 
 __all__ = [
     "READERS",
+    "AfricasTalking",
     "Aggregator",
     "Capabilities",
     "Celcom",

@@ -3,13 +3,15 @@
 Shared by the adapters. Knows no aggregator's names or codes; those stay in the adapter's own file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from pydantic_core import from_json
+
+from sema_aggregators.port import Report, Unreadable
 
 NAIROBI: Final = timezone(timedelta(hours=3), "EAT")
 """Kenya has had no other offset since 1960: a fixed one needs no zone files."""
@@ -110,3 +112,57 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return min(max(wait.total_seconds(), 0.0), MAX_WAIT_SECONDS)
+
+
+def folded(words: str) -> str:
+    """How documented words are compared: letters and digits only, in lower case."""
+    return "".join(filter(str.isalnum, words.lower()))
+
+
+def e164(number: str | None) -> str | None:
+    """A number with its country's code, with or without `+`, as E.164; None for whatever is none."""
+    digits = (number or "").removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    return "+" + digits if 9 <= len(digits) <= 15 and digits[0] != "0" else None
+
+
+def records(body: bytes, query: str, listed: str | None = None) -> Iterator[object]:
+    """The parts of a request: JSON whatever its content type says, else a form, else the query string.
+
+    A JSON list holds many, as does a list under the name `listed`.
+    """
+    value = json(body)
+    if listed is not None and type(value) is dict and type(value.get(listed)) is list:
+        value = value[listed]
+    if type(value) is list:
+        yield from value
+    elif type(value) is dict:
+        yield value
+    else:
+        fields = form(body.decode("utf-8", "replace")) or form(query)
+        if fields:
+            yield fields
+
+
+def read_all(items: Iterable[object], read: Callable[[Mapping[str, Any]], Report | str]) -> list[Report]:
+    """What `read` makes of each object: a report, or why there is none. Raises `Unreadable`.
+
+    It is given the names in lower case without `-` and `_`: senders are not of one mind about them.
+    """
+    reports: list[Report] = []
+    reason: str | None = None
+    for item in items:
+        if type(item) is dict:
+            found = read(
+                {key.lower().replace("-", "").replace("_", ""): value for key, value in item.items()}
+            )
+        else:
+            found = "a report that is not an object"
+        if isinstance(found, Report):
+            reports.append(found)
+        else:
+            reason = found
+    if reason is not None or not reports:
+        raise Unreadable(reason or "no report in it", reports)
+    return reports

@@ -1,6 +1,6 @@
 """What the rest of the house knows of an aggregator: this port, and nothing else.
 
-An adapter is one file that implements `Aggregator`: it turns submits into an HTTP request, an HTTP answer
+An adapter is one package or file that implements `Aggregator`: it turns submits into an HTTP request, an HTTP answer
 into one outcome per submit, and a delivery report of whatever shape into `Report`s. Adapters are pure: they
 open nothing, wait for nothing, know no clock, and hold no state between calls. No text of the aggregator's
 reaches an outcome's `detail` (it might echo our key or the recipient), and no `repr` shows a secret, a
@@ -16,7 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """The account at an aggregator: `user` is Celcom's partnerID."""
+    """The account at an aggregator: `user` is Celcom's partnerID, Africa's Talking's user name."""
 
     user: str
     secret: str
@@ -184,13 +184,15 @@ class Poll:
 class Capabilities:
     """What an adapter can carry: asked at the door and when a route is chosen.
 
-    `max_bulk`: submits per call. `countries`: ISO 3166 alpha-2, None for all.
+    `max_bulk`: submits per call. `countries`: ISO 3166 alpha-2, None for all. `one_text`: the submits of a
+    call share sender and text, and no recipient is among them twice.
     """
 
     max_bulk: int
     flash: bool
     ucs2: bool
     countries: frozenset[str] | None
+    one_text: bool = False
 
 
 class Aggregator(Protocol):
@@ -204,7 +206,7 @@ class Aggregator(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def submit(self, credentials: Credentials, submits: Sequence[Submit]) -> HttpCall:
-        """One call for 1 to `max_bulk` submits. ValueError for more, none, or ids that are not unique."""
+        """One call for 1 to `max_bulk` submits. ValueError for others than `capabilities` allow, or equal ids."""
 
     def read_submit(self, answer: HttpAnswer, submits: Sequence[Submit]) -> list[SubmitOutcome]:
         """One outcome per submit, in the order of `submits`."""
@@ -223,9 +225,13 @@ class Pollable(Protocol):
         """Never raises; `received_at` bears a time zone."""
 
 
-def check_bulk(submits: Sequence[Submit], max_bulk: int) -> None:
+def check_bulk(submits: Sequence[Submit], max_bulk: int, *, one_text: bool = False) -> None:
     """The promise that every `submit` makes about its arguments. Raises ValueError: a bug of the caller's."""
     if not 1 <= len(submits) <= max_bulk:
         raise ValueError(f"a call takes 1 to {max_bulk} submits, not {len(submits)}")
     if len({submit.client_id for submit in submits}) != len(submits):
         raise ValueError("client ids must be unique within a call")
+    if one_text and len({(submit.sender, submit.text) for submit in submits}) != 1:
+        raise ValueError("the submits of a call must share sender and text")
+    if one_text and len({submit.to for submit in submits}) != len(submits):
+        raise ValueError("recipients must be unique within a call")

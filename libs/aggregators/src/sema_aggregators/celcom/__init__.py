@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from sema_aggregators import parsing
 from sema_aggregators.celcom.reports import read_reports
-from sema_aggregators.celcom.submits import ACCOUNT_STATUSES, VERDICTS, read_submit, response_code
+from sema_aggregators.celcom.submits import VERDICTS, WHO, read_submit, response_code
 from sema_aggregators.port import (
     Capabilities,
     Credentials,
@@ -28,6 +28,7 @@ from sema_aggregators.port import (
     Unreadable,
     check_bulk,
 )
+from sema_aggregators.verdicts import ACCOUNT_STATUSES
 
 SEND_SMS: Final = "/api/services/sendsms/"
 SEND_BULK: Final = "/api/services/sendbulk/"
@@ -48,7 +49,7 @@ class Celcom:
     accounts of white labels without `sendbulk`; its answer names no client id, so one is all it may carry.
     """
 
-    name: Final = "celcom"
+    name: Final = WHO
 
     def __init__(
         self,

@@ -4,12 +4,12 @@ Celcom publishes no format of its push: this takes every shape seen at its white
 calls final a text that nobody has explained.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sema_aggregators import parsing
-from sema_aggregators.port import RawReport, Report, ReportStatus, Unreadable
+from sema_aggregators.port import RawReport, Report, ReportStatus
 
 
 class Meaning(NamedTuple):
@@ -73,45 +73,19 @@ _RECIPIENT: Final = ("mobile", "msisdn")
 
 def read_reports(raw: RawReport) -> list[Report]:
     """Every report in one request, in any of the shapes seen. Raises `Unreadable`."""
-    reports: list[Report] = []
-    reason: str | None = None
-    for item in _items(raw):
-        report = _read(item, raw.received_at)
-        if isinstance(report, Report):
-            reports.append(report)
-        else:
-            reason = report
-    if reason is not None or not reports:
-        raise Unreadable(reason or "no report in it", reports)
-    return reports
+    return parsing.read_all(
+        parsing.records(raw.body, raw.query, "responses"), lambda fields: _read(fields, raw.received_at)
+    )
 
 
-def _items(raw: RawReport) -> Iterator[object]:
-    """The parts of a request: JSON whatever its content type says, else a form, else the query string."""
-    body = parsing.json(raw.body)
-    if type(body) is dict and type(body.get("responses")) is list:
-        body = body["responses"]
-    if type(body) is list:
-        yield from body
-    elif type(body) is dict:
-        yield body
-    else:
-        fields = parsing.form(raw.body.decode("utf-8", "replace")) or parsing.form(raw.query)
-        if fields:
-            yield fields
-
-
-def _read(item: object, received_at: datetime) -> Report | str:
+def _read(fields: Mapping[str, Any], received_at: datetime) -> Report | str:
     """The report, or why there is none."""
-    if type(item) is not dict:
-        return "a report that is not an object"
-    fields = {key.lower().replace("-", "").replace("_", ""): value for key, value in item.items()}
     aggregator_id = _first(fields, _ID)
     if aggregator_id is None:
         return "no message id"
     description = _description(fields)
     if description is not None:
-        meaning = DESCRIPTIONS.get("".join(filter(str.isalnum, description.lower())), _NOT_EXPLAINED)
+        meaning = DESCRIPTIONS.get(parsing.folded(description), _NOT_EXPLAINED)
     else:
         code = next((code for key in _CODE if (code := parsing.number(fields.get(key))) is not None), None)
         if code is None:
@@ -155,9 +129,6 @@ def _occurred_at(fields: Mapping[str, Any], received_at: datetime) -> datetime |
 
 def _e164(mobile: str | None) -> str | None:
     """Celcom writes 2547…, sometimes 07…, both Kenyan; whatever is neither is not taken."""
-    digits = (mobile or "").removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    if len(digits) == 10 and digits[0] == "0":
-        return "+254" + digits[1:]
-    return "+" + digits if 9 <= len(digits) <= 15 and digits[0] != "0" else None
+    if mobile is not None and len(mobile) == 10 and mobile[0] == "0":
+        mobile = "254" + mobile[1:]
+    return parsing.e164(mobile)
