@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, journey, reports, submit
+from tests.bench import accept, content, journey, reports, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -24,6 +24,7 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "submit": submit.submits,
     "dlr-webhook": reports.taken,
     "dlr-processor": reports.applied,
+    "content": content.checks,
     "journey": journey.whole_way,
 }
 

@@ -1,44 +1,44 @@
-"""Links in a folded text, however they are taken apart: hxxp, [.], (dot), " . ", "bit dot ly"."""
+"""Links in a folded text: where they lead, and whether they hide it."""
 
 import re
 from typing import Final
 
-_DOTS: Final = re.compile(r" ?[\[({<] ?(?:\.|dot) ?[\])}>] ?| dot | \. ?")
-_HOST: Final = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)+")
+from sema_content_checker.folding import fold
+
 _SCHEME: Final = re.compile(r"h(?:tt|xx)ps?[:;]/+([^\s/?#]*)")
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_PUNYCODE: Final = re.compile(r"xn--([a-z0-9-]{1,59})")
+
+# What stands for a dot between two labels of a host: ".", " . ", "[.]", "(dot)", " dot ".
+_DOT: Final = re.compile(r" ?[\[({<]? ?\. ?[\])}>]? ?").fullmatch
 
 
-_SIGNS_OF_HIDING: Final = (" .", "dot", "[", "(", "{", "<")
+def revealed(folded: str) -> str:
+    """The folded text with what browsers decode in host names decoded: percent signs' dots, punycode."""
+    if "%2e" in folded:
+        folded = folded.replace("%2e", ".")
+    if "xn--" in folded:
+        folded = _PUNYCODE.sub(_decode, folded)
+    return folded
 
 
-def _mended(folded: str) -> str:
-    return _DOTS.sub(".", folded) if any(sign in folded for sign in _SIGNS_OF_HIDING) else folded
+def _decode(label: re.Match[str]) -> str:
+    try:
+        return fold(label[1].encode().decode("punycode")) or label[0]
+    except ValueError:  # no punycode
+        return label[0]
 
 
-def hosts(folded: str) -> list[str]:
-    """Whatever has the shape of a host name, scheme or not; prices and abbreviations among them."""
-    mended = _mended(folded)
-    if "." not in mended:
-        return []
-    return [host.lstrip("-_") for host in _HOST.findall(mended)]
-
-
-def shortener_of(host: str, shorteners: set[str]) -> str | None:
-    """The shortener that the host is, or is a subdomain of."""
-    labels = host.split(".")
-    for start in range(max(0, len(labels) - 4), len(labels) - 1):  # a shortener has at most four labels
-        domain = ".".join(labels[start:])
-        if domain in shorteners:
-            return domain
-    return None
+def is_dot(between: str) -> bool:
+    """Whether what stands between two labels is a dot, plain or hidden."""
+    return between == "." or _DOT(between) is not None
 
 
 def authorities(folded: str) -> list[str]:
     """The host parts (user and port included) of all explicit http links."""
-    if "://" not in folded and "hxxp" not in folded:
+    if ":/" not in folded and "hxxp" not in folded:
         return []
-    return _SCHEME.findall(_mended(folded))
+    return _SCHEME.findall(folded)
 
 
 def is_disguised(authority: str) -> bool:

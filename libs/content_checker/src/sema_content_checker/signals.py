@@ -41,6 +41,7 @@ SIGNALS: Final = (
             ),
             *_each("tuma|tupatie|weka", "pin|pin yako|namba ya siri|neno la siri"),
             *_each("envoyez|communiquez|confirmez|entrez", "votre", "code|code secret|mot de passe|code pin"),
+            *_each("envie|partilhe|confirme|introduza", "o seu|a sua", "pin|codigo|senha|palavra-passe"),
         ),
         deniable=True,
     ),
@@ -55,6 +56,7 @@ SIGNALS: Final = (
             ),
             *_each("thibitisha|sasisha", "akaunti|akaunti yako"),
             *_each("verifiez|confirmez|mettez a jour", "votre", "compte|identite"),
+            *_each("verifique|confirme|actualize", "a sua", "conta|identidade"),
         ),
         deniable=True,
     ),
@@ -69,6 +71,7 @@ SIGNALS: Final = (
             ),
             *_each("akaunti yako|laini yako", "imefungwa|itafungwa"),
             *_each("votre compte", "est bloque|a ete bloque|a ete suspendu|sera suspendu"),
+            *_each("a sua conta", "foi bloqueada|foi suspensa|sera bloqueada|sera suspensa"),
         ),
     ),
     Signal(
@@ -78,7 +81,7 @@ SIGNALS: Final = (
             *_each("you have|you've|you", "won"),
             *_each("claim your", "prize|reward|cash|winnings"),
             *("lucky winner", "you are a winner", "lottery winner", "inheritance fund", "unclaimed funds"),
-            *("umeshinda", "vous avez gagne", "heureux gagnant"),
+            *("umeshinda", "vous avez gagne", "heureux gagnant", "voce ganhou", "parabens ganhou"),
         ),
     ),
     Signal(
@@ -94,6 +97,7 @@ SIGNALS: Final = (
                 "guaranteed returns",
             ),
             *("tuma pesa kwa", "ada ya usindikaji", "frais de dossier", "doublez votre argent"),
+            *("taxa de processamento", "duplique o seu dinheiro"),
         ),
         deniable=True,
     ),
@@ -102,7 +106,7 @@ SIGNALS: Final = (
         1,
         (
             *("act now", "urgent", "immediately", "within 24 hours", "within 24hrs", "final notice"),
-            *("haraka", "mara moja", "immediatement", "dernier avis"),
+            *("haraka", "mara moja", "immediatement", "dernier avis", "imediatamente", "ultimo aviso"),
         ),
     ),
     Signal(
@@ -115,6 +119,7 @@ SIGNALS: Final = (
             "bonyeza hapa",
             "cliquez ici",
             "cliquez sur le lien",
+            "clique aqui",
         ),
     ),
 )
@@ -124,4 +129,16 @@ LINK: Final = Signal("has a link", 1, ())
 DISGUISED_LINK: Final = Signal("hides where its link leads", 3, ())
 
 # Words before a phrase that turn it round, folded.
-DENIALS: Final = ("not ", "never ", "don't ", "dont ", "won't ", "usi", "ne jamais ", "jamais ", "n'")
+DENIALS: Final = (
+    "not ",
+    "never ",
+    "don't ",
+    "dont ",
+    "won't ",
+    "usi",
+    "ne jamais ",
+    "jamais ",
+    "n'",
+    "nao ",
+    "nunca ",
+)

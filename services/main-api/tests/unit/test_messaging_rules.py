@@ -19,7 +19,7 @@ from sema_common.messages.store.idempotency import KeptResponse
 from sema_common.values.errors import Refused
 from sema_common.values.ids import id_time, new_id
 from sema_common.values.networks import MnoRow, MnoTable
-from sema_content_checker import Rule, RuleSet
+from sema_content_checker import Judge, Rule, RuleSet
 from sema_main_api.messaging.rules.admission import Reference, admit, quote
 from sema_main_api.messaging.rules.crediting import Answer, Key, Submission, decide
 from sema_main_api.messaging.schemas import SendRequest
@@ -51,7 +51,7 @@ def reference(*, ucs2: bool = True, prices: tuple[PriceRow, ...] = ()) -> Refere
         networks=MnoTable(
             [MnoRow("25471", "KE", "Safaricom", "curated"), MnoRow("25677", "UG", "MTN", "curated")]
         ),
-        content=RuleSet("1", [Rule("word", "forbidden")]),
+        content=Judge(RuleSet("1", [Rule("word", "forbidden")])),
         live_routes=[Celcom(ucs2=ucs2, countries=frozenset({"KE"})).capabilities],
         test_routes=[TestMode().capabilities],
     )

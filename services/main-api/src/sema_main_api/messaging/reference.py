@@ -17,7 +17,7 @@ from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import StoreUnavailable
 from sema_common.values.networks import MnoTable
-from sema_content_checker import RuleSet
+from sema_content_checker import Judge, Rule, RuleSet
 from sema_main_api.messaging import metrics, store
 from sema_main_api.messaging.rules.admission import Reference
 
@@ -33,6 +33,10 @@ UNKNOWN_SENDER_SECONDS: Final = 1.0
 """A sender that is not known is looked up again at most once a second: it may have been approved just now."""
 
 MAX_ACCOUNTS: Final = 10_000
+
+
+def _judge(version: str, rules: list[Rule]) -> Judge:
+    return Judge(RuleSet(version, rules))
 
 
 class ReferenceData:
@@ -75,7 +79,7 @@ class ReferenceData:
         last = self._current
         networks = await self._build("networks", last.networks if last else None, partial(MnoTable, rows))
         content = await self._build(
-            "content", last.content if last else None, partial(RuleSet, version[-1], rules)
+            "content", last.content if last else None, partial(_judge, version[-1], rules)
         )
         self._current = Reference(prices, networks, content, self._live_routes, self._test_routes)
         self._version = version

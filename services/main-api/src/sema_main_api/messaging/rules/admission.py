@@ -16,7 +16,7 @@ from sema_common.values.msisdn import AFRICAN_COUNTRIES, InvalidMsisdn, Msisdn, 
 from sema_common.values.networks import MnoTable
 from sema_common.values.segments import MAX_SEGMENTS, Segments, measure
 from sema_common.values.senders import is_sender_id
-from sema_content_checker import RuleSet, check
+from sema_content_checker import Judge
 from sema_main_api.messaging.schemas import SendRequest
 
 DEFAULT_VALIDITY: Final = {"normal": 86_400, "priority": 300}
@@ -48,7 +48,7 @@ class Reference:
 
     prices: PriceList
     networks: MnoTable
-    content: RuleSet
+    content: Judge
     live_routes: Sequence[Capabilities]
     test_routes: Sequence[Capabilities]
     _reach: dict[tuple[str, str, str, str], Refused | None] = field(default_factory=dict)
@@ -150,9 +150,9 @@ def sender(text: str, approved: frozenset[str]) -> str:
     raise Refused("sender_id_not_approved", f"The sender ID {text!r} is not approved for this account.", 403)
 
 
-def content(body: str, rules: RuleSet) -> None:
+def content(body: str, judge: Judge) -> None:
     """Refused `content_rejected` with its reasons, unless the text may be sent."""
-    verdict = check(body, rules)
+    verdict = judge(body)
     if not verdict.allowed:
         reasons = [{"check": reason.check, "detail": reason.detail} for reason in verdict.reasons]
         raise Refused("content_rejected", "The text breaks the content rules.", extra={"reasons": reasons})
