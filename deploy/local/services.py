@@ -65,6 +65,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
         "sms-worker": {
             **postgres("sms_worker_pipeline"),
             **amqp,
+            **redis,
             "CELCOM_BASE_URL": layout.http("sandbox"),
             "CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
             "CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,

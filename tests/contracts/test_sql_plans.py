@@ -83,6 +83,8 @@ SCANS = {
     "sema_common.messages.store.publishing:SQL_FIND_UNPUBLISHED": "by the partial index of what is submitted",
     "sema_common.messages.store.publishing:SQL_COUNT_UNPUBLISHED": "by the partial index of what is submitted",
     "sema_main_api.messaging.store:SQL_REFERENCE_VERSION": "the price list is read in whole, and small",
+    "sema_sms_worker.store:SQL_ROUTES": "the aggregators are a handful",
+    "sema_sms_worker.store:SQL_ACCOUNT_ROUTES": "only accounts with a rule of their own, read in whole",
     "sema_webhook_delivery.store:SQL_CANCEL": "by the partial index of what is pending, when an endpoint goes",
     "sema_webhook_delivery.store:SQL_OLDEST_DUE": "the first entry of the partial index of what is pending",
     "sema_dlr_processor.store:SQL_COUNT_UNMATCHED": "by the partial index of what is unmatched",

@@ -4,27 +4,33 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sema_aggregators import Celcom, Credentials, TestMode
+from sema_aggregators import Aggregator, Celcom, Credentials, TestMode
 from sema_common.platform import dead_letters
 from sema_common.platform.bus import Bus
+from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.http import Http, Timeouts
 from sema_common.platform.runtime import Room
+from sema_common.values.ids import new_id
 from sema_common.wire.queues import SMS_NORMAL, SMS_PRIORITY
 from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempts, SmsJobs
-from sema_sms_worker.clients import Gate, HttpWay, TestWay, Way
+from sema_sms_worker.clients.health import Health, Policy
+from sema_sms_worker.clients.pacing import Pace
+from sema_sms_worker.clients.ways import HttpWay, TestWay, Way
 from sema_sms_worker.handlers.gathering import Gathering
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.handlers.lanes import LaneHandler, Message
 from sema_sms_worker.handlers.reports import TestReports
+from sema_sms_worker.handlers.routing import REFRESH_SECONDS, Router
 from sema_sms_worker.handlers.settle import Settle
 from sema_sms_worker.handlers.submit import SubmitJobs
 from sema_sms_worker.loops import Sweep
-from sema_sms_worker.rules.breaker import Breaker, Rest
+from sema_sms_worker.rules.gates import Rest
+from sema_sms_worker.rules.health import Limits
 from sema_sms_worker.rules.outcomes import RetryPolicy
 from sema_sms_worker.settings import Settings
 
-SCHEMA_REVISION: Final = "0007"
+SCHEMA_REVISION: Final = "0010"
 
 
 async def open_room(room: Room, settings: Settings) -> None:
@@ -45,14 +51,17 @@ async def open_room(room: Room, settings: Settings) -> None:
         timedelta(seconds=settings.retry_first_seconds),
         timedelta(seconds=settings.in_doubt_hold_seconds),
     )
+    cache = await room.open(Cache.open(settings.redis_url))
+    room.ready_when("redis", cache.check, required=False)
     gathering = await room.open(Gathering.open(db, bus, lease), "gathering")
-    ways = await _open_ways(room, settings)
+    router = await _open_router(room, settings, db, cache)
     hands = await room.open(Hands.open(), "hands")
     settle = Settle(db, bus, gathering, hands, policy, lease)
     reports = TestReports(bus)
 
     def lane(name: Lane) -> LaneHandler:
-        return LaneHandler(SubmitJobs(name, ways, db, gathering, reports, hands, policy), settle)
+        submit = SubmitJobs(name, router, TestWay(TestMode()), db, gathering, reports, hands, policy)
+        return LaneHandler(submit, settle)
 
     types: Sequence[type[Message]] = (SmsJobs, SettleAttempts)
     for queue in (SMS_PRIORITY, SMS_NORMAL):
@@ -84,31 +93,66 @@ async def open_room(room: Room, settings: Settings) -> None:
     await room.open(hands.letting_go(), "letting go")
 
 
+async def _open_router(room: Room, settings: Settings, db: Database, cache: Cache) -> Router:
+    """The aggregators that we have an account at, and what is known of them."""
+    ways = await _open_ways(room, settings)
+    health = Health(cache, policy_of(settings))
+    paces = {name: Pace(cache, name, str(new_id())) for name in ways}
+    router = Router(db, ways, health, paces)
+    await router.refresh()
+    await room.every("routes", REFRESH_SECONDS, router.refresh)
+    loop = await room.every("health", settings.route_exchange_seconds, health.exchange)
+    health.wake = loop.wake
+    return router
+
+
 async def _open_ways(room: Room, settings: Settings) -> dict[str, Way]:
-    """The aggregators by name; Celcom with connections of its own for each lane."""
+    """The aggregators by name, each with connections of its own for each lane."""
+    senders: dict[Lane, int] = {"priority": settings.priority_senders, "normal": settings.normal_senders}
+    celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.celcom_countries)
+    credentials = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
+    return {
+        celcom.name: await _open_way(room, settings, celcom, credentials, settings.celcom_base_url, senders)
+    }
+
+
+async def _open_way(
+    room: Room,
+    settings: Settings,
+    adapter: Aggregator,
+    credentials: Credentials,
+    base_url: str,
+    connections: dict[Lane, int],
+) -> HttpWay:
     timeouts = Timeouts(
         connect=settings.celcom_connect_seconds,
         read=settings.celcom_total_seconds,
         total=settings.celcom_total_seconds,
     )
-    senders: dict[Lane, int] = {"priority": settings.priority_senders, "normal": settings.normal_senders}
     clients = {
         lane: await room.open(
-            Http.open(settings.celcom_base_url, timeouts=timeouts, max_connections=number), f"celcom {lane}"
+            Http.open(base_url, timeouts=timeouts, max_connections=number), f"{adapter.name} {lane}"
         )
-        for lane, number in senders.items()
+        for lane, number in connections.items()
     }
-    celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.celcom_countries)
-    credentials = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
-    test = TestMode()
-    return {
-        celcom.name: HttpWay(celcom, credentials, clients, _gate(celcom.name, settings)),
-        test.name: TestWay(test, _gate(test.name, settings)),
-    }
+    return HttpWay(adapter, credentials, clients, connections)
 
 
-def _gate(name: str, settings: Settings) -> Gate:
-    rest = Rest(settings.breaker_first_seconds, settings.breaker_longest_seconds)
-    pause = Rest(settings.pause_first_seconds, settings.pause_longest_seconds)
-    breaker = Breaker(settings.breaker_threshold, rest, settings.celcom_total_seconds)
-    return Gate(name, breaker, pause, rest)
+def policy_of(settings: Settings) -> Policy:
+    """When a route is shut, and for how long."""
+    return Policy(
+        limits=Limits(
+            share=settings.route_error_share,
+            calls=settings.route_error_calls,
+            row=settings.route_error_row,
+            reports=settings.route_reports,
+            delivered=settings.route_delivered_share,
+            slow=settings.route_slow_seconds,
+            stalled=settings.route_stalled_seconds,
+        ),
+        failing=Rest(settings.route_rest_first_seconds, settings.route_rest_longest_seconds),
+        account=Rest(settings.pause_first_seconds, settings.pause_longest_seconds),
+        network=Rest(settings.route_rest_longest_seconds, 2 * settings.route_rest_longest_seconds),
+        trials=settings.route_trials,
+        trial_seconds=settings.celcom_total_seconds + 5.0,
+    )

@@ -6,6 +6,7 @@ is done, whatever dies in between.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from sema_common.messages.status import FINAL
@@ -23,9 +24,14 @@ from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempt, SettleAttempts, 
 from sema_sms_worker import metrics
 from sema_sms_worker.rules.doubt import LOOK_AGAIN
 from sema_sms_worker.rules.jobs import bulks
+from sema_sms_worker.rules.outcomes import ELSEWHERE
+from sema_sms_worker.rules.routing import refused_before
 
 AT_ONCE: Final = 200
 """Attempts found in one go; more are found at once after them."""
+
+AGAIN: Final = frozenset({"not_sent", "waiting"})
+"""States of attempts after which a job is published again."""
 
 Found = tuple[Attempt, MessageRow]
 
@@ -52,26 +58,31 @@ class Sweep:
         for state, number in Counter(attempt.state for attempt in due).items():
             metrics.DUE.labels(state).inc(number)
         found = [(a, messages[a.message_id]) for a in due if a.message_id in messages]
-        done = [_key(a) for a, message in found if a.state == "not_sent" and message.status in FINAL]
-        retries = [f for f in found if f[0].state == "not_sent" and f[1].status not in FINAL]
-        done += await self._retry(retries)
-        await self._settle([f for f in found if f[0].state != "not_sent"])
+        over = [(_key(a), None) for a, message in found if a.state in AGAIN and message.status in FINAL]
+        retries = [f for f in found if f[0].state in AGAIN and f[1].status not in FINAL]
+        done: list[tuple[AttemptKey, datetime | None]] = [*over, *await self._retry(retries)]
+        await self._settle([f for f in found if f[0].state not in AGAIN])
         fault("sweeper.due_published")
         if done:
             async with self._db.transaction() as tx:
-                await orch.set_due(tx, [(key, None) for key in done])
+                await orch.set_due(tx, done)
         return len(due) == AT_ONCE
 
-    async def _retry(self, found: Sequence[Found]) -> list[AttemptKey]:
-        """Publish the next attempt of each; those that RabbitMQ has confirmed."""
-        published: list[list[AttemptKey]] = []
+    async def _retry(self, found: Sequence[Found]) -> list[tuple[AttemptKey, datetime | None]]:
+        """Publish the next attempt of each; those that RabbitMQ has confirmed, and when to look at them again.
+
+        What waits for its route is only looked at again at its end: until then it is on its queue.
+        """
+        published: list[list[tuple[AttemptKey, datetime | None]]] = []
         outgoing: list[Outgoing] = []
         for lane, some in _bundles(found):
             jobs = tuple(_next_job(attempt, row) for attempt, row in some)
             outgoing.append(
                 Outgoing(LANE_QUEUES[lane], SmsJobs(jobs=jobs), jobs_id(jobs), some[0][1].traceparent)
             )
-            published.append([_key(attempt) for attempt, _ in some])
+            published.append(
+                [(_key(a), row.valid_until if a.state == "waiting" else None) for a, row in some]
+            )
         failures = await self._bus.publish_many(outgoing)
         return [
             key for keys, failed in zip(published, failures, strict=True) if failed is None for key in keys
@@ -99,7 +110,17 @@ def _key(attempt: Attempt) -> AttemptKey:
 
 
 def _next_job(attempt: Attempt, row: MessageRow) -> SmsJob:
-    return row.job(row.queued_at or row.created_at, attempt.attempt + 1)
+    """The job that goes on with this message, by what its last attempt has learned."""
+    number = attempt.attempt if attempt.state == "waiting" else attempt.attempt + 1
+    job = row.job(row.queued_at or row.created_at, number)
+    not_via = refused_before(attempt.choice)
+    if attempt.code in ELSEWHERE:
+        not_via += (attempt.aggregator,)
+    # Once in doubt a message stays with its aggregator, whatever comes after.
+    bound = (attempt.choice or {}).get("reason") == "resend"
+    if not not_via and not bound:
+        return job
+    return job.model_copy(update={"not_via": not_via, "only_via": attempt.aggregator if bound else None})
 
 
 def _bundles(found: Iterable[Found]) -> Iterator[tuple[Lane, Sequence[Found]]]:

@@ -30,10 +30,41 @@ REFUNDS: Final = Counter("sema_sms_refunds_total", "Charges given back.")
 WAY: Final = Gauge(
     "sema_sms_way_open", "1 while an aggregator takes submits, 0.5 while it is tried, 0 shut.", ["aggregator"]
 )
+NETWORK: Final = Gauge(
+    "sema_sms_network_open",
+    "1 while an aggregator is good for a network, 0.5 while it is tried, 0 while another one is preferred for it.",
+    ["aggregator", "mno"],
+)
+PAUSED: Final = Gauge(
+    "sema_sms_account_paused", "1 while our account at an aggregator is at fault.", ["aggregator"]
+)
 SHUT: Final = Counter(
     "sema_sms_way_shut_total", "Times an aggregator was left alone.", ["aggregator", "reason"]
 )
-HELD: Final = Gauge("sema_sms_held_batches", "Batches that wait for a way to open.", ["aggregator"])
+ERROR_SHARE: Final = Gauge(
+    "sema_sms_error_share",
+    "Of the calls of the last minute, of all workers, those that failed.",
+    ["aggregator"],
+)
+CHOICES: Final = Counter(
+    "sema_sms_choices_total", "Messages by where they went and why there.", ["aggregator", "reason"]
+)
+PASSED_OVER: Final = Counter(
+    "sema_sms_passed_over_total",
+    "Messages that an aggregator before theirs did not get.",
+    ["aggregator", "reason"],
+)
+WAITING: Final = Counter(
+    "sema_sms_waiting_total", "Times a message was put off because its only route was shut.", ["aggregator"]
+)
+ENABLED: Final = Gauge(
+    "sema_sms_route_enabled", "Whether staff have an aggregator switched on.", ["aggregator"]
+)
+ALONE: Final = Gauge(
+    "sema_sms_health_alone", "1 while this worker goes by its own calls, because Redis is away."
+)
+HELD: Final = Gauge("sema_sms_held_batches", "Batches that wait for a way to open.")
+PACED: Final = Gauge("sema_sms_paced_batches", "Batches that wait for their pace.", ["aggregator"])
 GATHERED: Final = Histogram(
     "sema_sms_gathered_bulks", "Bulks written together.", ["what"], buckets=(1, 2, 3, 5, 8, 12, 15)
 )

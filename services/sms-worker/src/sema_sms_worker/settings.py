@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from sema_common.platform.db import COMMAND_SECONDS
-from sema_common.platform.settings import HttpUrl, ServiceSettings
+from sema_common.platform.settings import HttpUrl, RedisUrl, ServiceSettings
 
 CLAIM_LOOK_SECONDS: Final = 15.0
 """How long a claim whose COMMIT went unanswered is looked for; after that it is left to the sweep."""
@@ -74,12 +74,49 @@ class Settings(ServiceSettings):
     )
     sweep_seconds: float = Field(default=1.0, gt=0, description="Period of the search for what is due.")
 
-    breaker_threshold: int = Field(
-        default=5, ge=1, description="Failed calls in a row after which an aggregator is left alone."
+    redis_url: RedisUrl = Field(
+        repr=False, description="Redis: how the aggregators do and their pace; may be lost at any time."
     )
-    breaker_first_seconds: float = Field(default=0.5, gt=0, description="First rest; doubled each time.")
-    breaker_longest_seconds: float = Field(
-        default=5.0, gt=0, description="Longest rest: submits resume within it once the aggregator is back."
+    route_error_share: float = Field(
+        default=0.2, gt=0, le=1, description="Failed share of a minute's calls that shuts an aggregator …"
+    )
+    route_error_calls: int = Field(default=50, ge=1, description="… of at least so many calls.")
+    route_error_row: int = Field(
+        default=10,
+        ge=2,
+        description="Failed calls in a row, of all workers, that shut it at once; and what may be lost on it.",
+    )
+    route_stalled_seconds: float = Field(
+        default=3.0, gt=0, description="From here on an unanswered call counts against its aggregator."
+    )
+    route_reports: int = Field(
+        default=50, ge=1, description="Final reports of a network within a minute that say something."
+    )
+    route_delivered_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="With no more of them delivered, another aggregator is preferred.",
+    )
+    route_slow_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="So long from sent to delivered on average, and another is preferred.",
+    )
+    route_rest_first_seconds: float = Field(
+        default=1.0, gt=0, description="First rest of a failing aggregator; doubled each time."
+    )
+    route_rest_longest_seconds: float = Field(
+        default=30.0, gt=0, le=45, description="Longest rest: it is back within a minute of its health."
+    )
+    route_trials: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="Single messages in a row that must go well before it is open again.",
+    )
+    route_exchange_seconds: float = Field(
+        default=0.25, gt=0, le=2, description="How often workers tell each other how the aggregators do."
     )
     pause_first_seconds: float = Field(
         default=5.0, gt=0, description="First pause after low credit or bad credentials; doubled each time."

@@ -320,7 +320,7 @@ OpenRoom = Callable[..., Any]
 
 
 @pytest.fixture
-def opening(database: TestDatabase, vhost: str, aggregator: Aggregator) -> OpenRoom:
+def opening(database: TestDatabase, vhost: str, redis_url: str, aggregator: Aggregator) -> OpenRoom:
     """A room as its own context, in front of the aggregator; keyword arguments are settings."""
 
     @asynccontextmanager
@@ -336,8 +336,10 @@ def opening(database: TestDatabase, vhost: str, aggregator: Aggregator) -> OpenR
                 "retry_first_seconds": 0.05,
                 "in_doubt_hold_seconds": 0.3,
                 "sweep_seconds": 0.05,
-                "breaker_first_seconds": 0.05,
-                "breaker_longest_seconds": 0.2,
+                "redis_url": redis_url,
+                "route_rest_first_seconds": 0.05,
+                "route_rest_longest_seconds": 0.2,
+                "route_exchange_seconds": 0.05,
                 "pause_first_seconds": 0.1,
                 "pause_longest_seconds": 0.2,
             }

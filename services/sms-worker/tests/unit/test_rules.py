@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sema_aggregators import Capabilities, Outcome, SubmitOutcome, TransportFailure
+from sema_aggregators import Outcome, SubmitOutcome, TransportFailure
 from sema_common.messages.status import Status
 from sema_common.messages.store.attempts import Attempt, AttemptState
 from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
@@ -17,7 +17,7 @@ from sema_common.platform.http import Failure
 from sema_common.values.ids import new_id
 from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_sms_worker.rules import doubt, facts, jobs
-from sema_sms_worker.rules.outcomes import RetryPolicy, conclude, expired, retry_delay
+from sema_sms_worker.rules.outcomes import RetryPolicy, ask_again, conclude, expired, retry_delay
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 HOLD = timedelta(seconds=300)
@@ -180,19 +180,21 @@ def test_the_same_attempt_twice_is_one_job() -> None:
     assert list(jobs.distinct([SmsJobs(jobs=(first, other)), SmsJobs(jobs=(again,))])) == [(ID, 1), (ID, 2)]
 
 
-def test_test_jobs_take_their_own_route_and_go_first() -> None:
-    assert list(jobs.by_route([job(), job(test=True)])) == ["test", "celcom"]
+@pytest.mark.parametrize(("code", "elsewhere"), [("network_not_allowed", True), ("invalid_number", False)])
+def test_what_is_beyond_an_aggregators_reach_is_offered_to_another_one(code: str, elsewhere: bool) -> None:
+    no = SubmitOutcome(Outcome.REFUSED, code)
+    there = conclude(job(), "celcom", no, NOW, POLICY, 0.5, elsewhere=True)
+    assert isinstance(there, Unfinished if elsewhere else Ended)
+    assert isinstance(conclude(job(), "celcom", no, NOW, POLICY, 0.5), Ended), "unless there is no other"
 
 
-@pytest.mark.parametrize(
-    ("changes", "refused"),
-    [({}, False), ({"kind": "FLASH_SMS"}, True), ({"encoding": "UCS-2"}, True), ({"country": "UG"}, True)],
-)
-def test_what_the_route_cannot_carry_is_refused(changes: dict[str, object], refused: bool) -> None:
-    plain = Capabilities(max_bulk=20, flash=False, ucs2=False, countries=frozenset({"KE"}))
-    assert (jobs.refusal(plain, job(**changes)) is not None) is refused
-    everything = Capabilities(max_bulk=1, flash=True, ucs2=True, countries=None)
-    assert jobs.refusal(everything, job(**changes)) is None
+@given(st.floats(0, 1e6), st.floats(0, 1))
+def test_what_waits_for_its_route_asks_again_before_its_end_and_within_half_a_minute(
+    shut_for: float, chance: float
+) -> None:
+    again = ask_again(job(valid_until=NOW + timedelta(seconds=15)), NOW, shut_for, chance)
+    assert NOW < again <= NOW + timedelta(seconds=15)
+    assert ask_again(job(), NOW, shut_for, chance) <= NOW + timedelta(seconds=30)
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(1, 20))

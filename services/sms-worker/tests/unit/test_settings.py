@@ -7,6 +7,7 @@ from sema_sms_worker.settings import CLAIM_LOOK_SECONDS, Settings
 REQUIRED = {
     "AMQP_URL": "amqp://localhost/",
     "DATABASE_URL": "postgresql://localhost/sema",
+    "REDIS_URL": "redis://localhost/0",
     "CELCOM_API_KEY": "not-to-be-shown",
     "CELCOM_PARTNER_ID": "36",
 }

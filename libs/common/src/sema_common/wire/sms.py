@@ -22,7 +22,11 @@ MAX_JOBS = 20
 
 
 class SmsJob(WireItem):
-    """One accepted message. `valid_until` ends its life unsent; `test` keeps it away from real aggregators."""
+    """One accepted message. `valid_until` ends its life unsent; `test` keeps it away from real aggregators.
+
+    `only_via`: the one aggregator that may have it, because an earlier attempt there is in doubt; `not_via`:
+    those that have said that they will never take it.
+    """
 
     message_id: UUID
     account_id: UUID
@@ -48,6 +52,8 @@ class SmsJob(WireItem):
     queued_at: datetime
     valid_until: datetime
     traceparent: str | None = None
+    only_via: str | None = None
+    not_via: tuple[str, ...] = ()
 
 
 class SettleAttempt(WireItem):

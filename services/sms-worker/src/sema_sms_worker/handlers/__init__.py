@@ -2,6 +2,7 @@
 
 lanes      what comes over a lane's queue: jobs and settlements side by side
 submit     SmsJobs: the story of a job, from its claim to its facts
+routing    which jobs of a batch go where, now
 settle     SettleAttempts: claims that nobody finished, and doubts
 gathering  what many bulks write together: claims, outcomes, facts
 hands      what must not be cut short, and what waits for a way

@@ -21,8 +21,10 @@ from sema_common.messages.store.attempts import AttemptKey, Claim
 from sema_common.messages.store.outcomes import (
     Sent,
     Unfinished,
+    Waiting,
     record_sent,
     record_unfinished,
+    record_waiting,
 )
 from sema_common.messages.store.reading import lock_status
 from sema_common.platform.batching import GroupCommit
@@ -58,11 +60,12 @@ AGAIN_LAST: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Outcomes of one bulk that move no money; `unclaimed` are attempts that were never made."""
+    """Outcomes of one bulk that move no money; `unclaimed` are attempts that were never made, `waiting` put off."""
 
     sent: Sequence[Sent] = ()
     unfinished: Sequence[Unfinished] = ()
     unclaimed: Sequence[AttemptKey] = ()
+    waiting: Sequence[Waiting] = ()
 
 
 class Gathering:
@@ -145,10 +148,13 @@ class Gathering:
         sent = [record for noted in many for record in noted.sent]
         unfinished = [record for noted in many for record in noted.unfinished]
         unclaimed = [key for noted in many for key in noted.unclaimed]
+        waiting = [record for noted in many for record in noted.waiting]
         async with self._db.transaction() as tx:
-            if unfinished or unclaimed:  # more than one statement on attempts: one order for all of them
+            if (
+                unfinished or unclaimed or waiting
+            ):  # more than one statement on attempts: one order for all of them
                 ids = [record.message_id for record in sent] + [record.message_id for record in unfinished]
-                ids += [message_id for message_id, _ in unclaimed]
+                ids += [message_id for message_id, _ in unclaimed] + [record.message_id for record in waiting]
                 await lock_status(tx, ids)
             if sent:
                 await record_sent(tx, sent)
@@ -156,6 +162,8 @@ class Gathering:
                 await record_unfinished(tx, unfinished)
             if unclaimed:
                 await orch.unclaim(tx, unclaimed)
+            if waiting:
+                await record_waiting(tx, waiting)
             fault("sender.before_commit")
         return [None] * len(many)
 

@@ -7,11 +7,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from sema_common.messages.store.attempts import AttemptKey
 from sema_common.values.errors import RetryLater
 from sema_sms_worker import metrics
+
+T = TypeVar("T")
 
 HOLD_SECONDS: Final = 60.0
 """A batch asks for itself so long; then the bus counts a try, and after ten minutes puts it back in line."""
@@ -25,7 +27,7 @@ class Hands:
 
     def __init__(self) -> None:
         self.attempts: set[AttemptKey] = set()
-        self._carried: set[asyncio.Task[None]] = set()
+        self._carried: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     @classmethod
@@ -53,22 +55,22 @@ class Hands:
         finally:
             self.attempts -= keys
 
-    async def carry(self, work: Coroutine[Any, Any, None]) -> None:
+    async def carry(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end, even if whoever waits for it is cancelled."""
         task = asyncio.create_task(work)
         self._carried.add(task)
         task.add_done_callback(self._put_down)
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    def _put_down(self, task: asyncio.Task[None]) -> None:
+    def _put_down(self, task: asyncio.Task[Any]) -> None:
         self._carried.discard(task)
         if not task.cancelled():
             task.exception()  # seen; whoever still waits has it as well
 
-    async def wait(self, aggregator: str, seconds: float, since: float) -> None:
+    async def wait(self, seconds: float, since: float) -> None:
         """Wait for a way, a moment at a time. RetryLater when the room closes, or it took too long in all."""
         if self._closing.is_set() or time.monotonic() - since > HOLD_SECONDS:
-            raise RetryLater(f"no way to {aggregator}")
-        with metrics.HELD.labels(aggregator).track_inprogress(), contextlib.suppress(TimeoutError):
+            raise RetryLater("no way to any aggregator")
+        with metrics.HELD.track_inprogress(), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, ASK_SECONDS)):
                 await self._closing.wait()

@@ -1,14 +1,12 @@
 """What comes over the queue of one lane: jobs and settlements, side by side, so that neither waits for the other."""
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from sema_common.platform.bus import Delivery
-from sema_common.values.errors import RetryLater
 from sema_common.wire.sms import SettleAttempts, SmsJobs
 from sema_sms_worker.handlers.settle import Settle
-from sema_sms_worker.handlers.submit import SubmitJobs
+from sema_sms_worker.handlers.submit import SubmitJobs, all_of
 
 Message = SmsJobs | SettleAttempts
 
@@ -21,7 +19,7 @@ class LaneHandler:
         self._settle = settle
 
     async def handle(self, deliveries: Sequence[Delivery[Message]]) -> None:
-        """Both are carried through before either's failure is raised: a bug first, since it splits the batch."""
+        """Both are carried through before either's failure is raised."""
         messages = [delivery.message for delivery in deliveries]
         bundles = [message for message in messages if isinstance(message, SmsJobs)]
         doubts = [message for message in messages if isinstance(message, SettleAttempts)]
@@ -30,6 +28,4 @@ class LaneHandler:
             work.append(self._submit.handle(bundles))
         if doubts:
             work.append(self._settle.handle(doubts))
-        failures = [each for each in await asyncio.gather(*work, return_exceptions=True) if each is not None]
-        if failures:
-            raise min(failures, key=lambda failure: isinstance(failure, RetryLater))
+        await all_of(*work)

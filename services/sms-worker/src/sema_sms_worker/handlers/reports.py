@@ -13,7 +13,7 @@ from sema_common.values.ids import event_id
 from sema_common.wire.dlr import MAX_REPORTS, RawDlr, RawDlrs
 from sema_common.wire.queues import DLR_INBOUND
 from sema_common.wire.sms import SmsJob
-from sema_sms_worker.clients import reports_of_test
+from sema_sms_worker.clients.ways import reports_of_test
 from sema_sms_worker.rules.jobs import TEST, bulks
 
 

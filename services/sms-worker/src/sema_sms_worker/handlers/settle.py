@@ -142,10 +142,15 @@ class Settle:
         return Unfinished(message_id, number, tenant_id, "settled", *doubt.RESENT, now, None)
 
     async def _resend(self, cases: Sequence[_Case]) -> None:
-        """Publish the next attempt of each, whether or not that happened before: its claim is unique."""
+        """Publish the next attempt of each, whether or not that happened before: its claim is unique.
+
+        Bound to the aggregator of the doubt: to any other one it could be a second message.
+        """
         outgoing = []
         for case in cases:
+            assert case.attempt is not None
             job = case.message.job(case.message.queued_at or case.message.created_at, case.asked.attempt + 1)
+            job = job.model_copy(update={"only_via": case.attempt.aggregator})
             outgoing.append(
                 Outgoing(LANE_QUEUES[job.lane], SmsJobs(jobs=(job,)), jobs_id([job]), job.traceparent)
             )

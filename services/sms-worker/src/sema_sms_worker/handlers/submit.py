@@ -1,4 +1,4 @@
-"""The story of a job: wait for a way, claim, submit, record, tell.
+"""The story of a job: choose its way, wait for it, claim, submit, record, tell.
 
 Every step may be repeated: a job whose attempt was claimed before is not submitted again, but what its attempt
 brought about is told again. Past its claim a job is carried through even when the handler is cancelled.
@@ -8,17 +8,19 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.ending import Ending
 from sema_common.messages.store import attempts as orch
 from sema_common.messages.store.attempts import Claim
-from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
+from sema_common.messages.store.outcomes import Ended, Sent, Unfinished, Waiting
 from sema_common.messages.store.reading import read_status
 from sema_common.platform import telemetry
 from sema_common.platform.db import Database
@@ -29,17 +31,33 @@ from sema_common.values.errors import BrokerUnavailable, RetryLater
 from sema_common.wire.sms import Lane, SmsJob, SmsJobs
 from sema_common.wire.webhook import Fact
 from sema_sms_worker import metrics
-from sema_sms_worker.clients import Way
+from sema_sms_worker.clients.ways import Way
 from sema_sms_worker.handlers.gathering import Gathering, Noted
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.handlers.reports import TestReports
+from sema_sms_worker.handlers.routing import Going, Router
 from sema_sms_worker.rules import facts as told
 from sema_sms_worker.rules import jobs as rules
-from sema_sms_worker.rules.outcomes import HELD, RetryPolicy, conclude, expired
+from sema_sms_worker.rules.jobs import TEST
+from sema_sms_worker.rules.outcomes import (
+    ELSEWHERE,
+    HELD,
+    RetryPolicy,
+    ask_again,
+    conclude,
+    expired,
+    unroutable,
+)
+from sema_sms_worker.rules.routing import Choice, NoRoute
 
 log = get_logger()
 
+T = TypeVar("T")
+
 EARLY_REPORT_LOST = SubmitOutcome(Outcome.NO_WAY, "broker_unavailable", "test mode could not report early")
+PLAYED: Final = Choice(TEST, "test")
+NOWHERE: Final = "none"
+"""The aggregator of a claim that nobody submits with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,8 @@ class SubmitJobs:
     def __init__(
         self,
         lane: Lane,
-        ways: Mapping[str, Way],
+        router: Router,
+        test: Way,
         db: Database,
         gathering: Gathering,
         reports: TestReports,
@@ -66,7 +85,8 @@ class SubmitJobs:
         policy: RetryPolicy,
     ) -> None:
         self._lane: Lane = lane
-        self._ways = ways
+        self._router = router
+        self._test = test
         self._db = db
         self._gathering = gathering
         self._reports = reports
@@ -74,89 +94,169 @@ class SubmitJobs:
         self._policy = policy
 
     async def handle(self, bundles: Sequence[SmsJobs]) -> None:
-        """RetryLater while something is in the way; what is done by then is only told again next time."""
+        """RetryLater while something is in the way; what is done by then is only told again next time.
+
+        Jobs of test keys never reach a real aggregator, and wait for none.
+        """
         jobs = rules.distinct(bundles)
         metrics.JOBS.labels(self._lane).inc(len(jobs))
-        for route, theirs in rules.by_route(jobs.values()).items():
-            await self._take(self._ways[route], theirs)
+        await all_of(
+            self._play([job for job in jobs.values() if job.test]),
+            self._route([job for job in jobs.values() if not job.test]),
+        )
 
-    async def _take(self, way: Way, jobs: Sequence[SmsJob]) -> None:
+    async def _play(self, jobs: Sequence[SmsJob]) -> None:
+        """Test mode."""
+        jobs, late = rules.by_validity(jobs, clock.now())
+        if late:
+            await self._hands.carry(self._expire(late))
+        if jobs:
+            going = Going(self._test, list(jobs), [PLAYED] * len(jobs))
+            if await self._hands.carry(self._submit(going)):
+                raise RetryLater(EARLY_REPORT_LOST.detail)
+
+    async def _route(self, jobs: Sequence[SmsJob]) -> None:
+        """Send each job its way; what no aggregator would look at is offered to another one at once."""
         since = time.monotonic()
+        failed: frozenset[str] = frozenset()
         while True:
             jobs, late = rules.by_validity(jobs, clock.now())
             if late:
-                await self._hands.carry(self._expire(way, late))
+                await self._hands.carry(self._expire(late))
             if not jobs:
                 return
-            wait = way.gate.admit()
-            if not wait:
-                break
-            await self._hands.wait(way.name, wait, since)
-        await self._hands.carry(self._submit(way, jobs))
+            plan = await self._router.plan(self._lane, jobs, failed)
+            held = await all_of(
+                *(self._go(going) for going in plan.going),
+                *([self._hands.carry(self._put_off(plan.waiting))] if plan.waiting else []),
+                *([self._hands.carry(self._give_up(plan.never))] if plan.never else []),
+            )
+            jobs = [*plan.later, *(job for some in held for job in some)]
+            if plan.going:
+                failed |= {g.way.name for g, some in zip(plan.going, held, strict=False) if some}
+            elif jobs:
+                failed = frozenset()
+                await self._hands.wait(plan.wait, since)
 
-    async def _expire(self, way: Way, jobs: Sequence[SmsJob]) -> None:
-        """End jobs whose validity is over. The claim tells that no attempt was made with them."""
-        mine, taken = await self._claim(way, jobs)
+    async def _go(self, going: Going) -> list[SmsJob]:
+        """Submit at the route's pace; the jobs that nobody has looked at."""
+        try:
+            await self._router.pace(going, self._lane)
+            if not self._router.still_open(going):
+                return going.jobs
+            return await self._hands.carry(self._submit(going))
+        finally:
+            if going.trial is not None:
+                await self._hands.carry(self._router.health.tried(going.trial))
+
+    async def _put_off(self, waiting: Sequence[tuple[SmsJob, NoRoute]]) -> list[SmsJob]:
+        """Let jobs wait by themselves for the only route that may carry them: others must not wait with them."""
         at = clock.now()
-        endings = [Ending(expired(job, at), job.billing_account_id) for job in mine]
+        await self._gathering.note(
+            Noted(
+                waiting=[
+                    Waiting(
+                        job.message_id,
+                        job.attempt,
+                        job.tenant_id,
+                        job.lane,
+                        why.passed_over[0][0],
+                        _bond(job, why.told),
+                        at,
+                        ask_again(job, at, self._router.shut_for(why), random.random()),
+                    )
+                    for job, why in waiting
+                ]
+            )
+        )
+        for job, why in waiting:
+            metrics.WAITING.labels(why.passed_over[0][0]).inc()
+            _log("message_waits", job, job.traceparent, passed_over=dict(why.passed_over))
+        return []
+
+    async def _give_up(self, never: Sequence[tuple[SmsJob, NoRoute]]) -> list[SmsJob]:
+        """End jobs that nothing will ever carry."""
+        told_of = {job.message_id: why.told for job, why in never}
+        await self._end([job for job, _ in never], unroutable, told_of)
+        return []
+
+    async def _expire(self, jobs: Sequence[SmsJob]) -> None:
+        """End jobs whose validity is over. The claim tells that no attempt was made with them."""
+        await self._end(jobs, expired, {})
+
+    async def _end(
+        self,
+        jobs: Sequence[SmsJob],
+        end: Callable[[SmsJob, datetime], Ended],
+        told_of: Mapping[UUID, Mapping[str, Any]],
+    ) -> None:
+        mine, taken = await self._claim(
+            [(job, TEST if job.test else NOWHERE, told_of.get(job.message_id)) for job in jobs]
+        )
+        at = clock.now()
+        endings = [Ending(end(job, at), job.billing_account_id) for job in mine]
         ended = await self._gathering.end(endings) if endings else set()
         facts = [
             told.ended(job, ending.record)
             for job, ending in zip(mine, endings, strict=True)
             if job.message_id in ended
         ]
-        for job in mine:
-            _log("message_expired", job, job.traceparent)
-        await self._gathering.tell(facts + await self._retell(way, taken))
+        for job, ending in zip(mine, endings, strict=True):
+            _log(f"message_{ending.record.status}", job, job.traceparent, code=ending.record.code)
+        await self._gathering.tell(facts + await self._retell(taken))
 
-    async def _submit(self, way: Way, jobs: Sequence[SmsJob]) -> None:
-        try:
-            fault("sender.before_claim")
-            mine, taken = await self._claim(way, jobs)
-        except BaseException:
-            way.gate.abandoned()
-            raise
-        held: SubmitOutcome | None = None
+    async def _submit(self, going: Going) -> list[SmsJob]:
+        """Claim, submit, record, tell; the jobs that nobody has looked at."""
+        fault("sender.before_claim")
+        way = going.way
+        mine, taken = await self._claim(
+            [(job, way.name, choice.told) for job, choice in zip(going.jobs, going.choices, strict=True)]
+        )
+        for choice, number in Counter(going.choices).items():
+            metrics.CHOICES.labels(way.name, choice.reason).inc(number)
+            for aggregator, why in choice.passed_over:
+                metrics.PASSED_OVER.labels(aggregator, why).inc(number)
         facts: list[Fact] = []
+        held: list[SmsJob] = []
         if mine:
-            facts, held = await self._make_attempts(way, mine)
-        else:
-            way.gate.abandoned()
+            facts, held = await self._make_attempts(way, mine, going.trial)
         if taken:
-            facts += await self._retell(way, taken)
+            facts += await self._retell(taken)
         await self._gathering.tell(facts)
         fault("sender.before_ack")
-        if held is not None:
-            raise RetryLater(f"no way to {way.name}: {held.code}")
+        return held
 
-    async def _claim(self, way: Way, jobs: Sequence[SmsJob]) -> tuple[list[SmsJob], list[SmsJob]]:
-        """(ours to submit, claimed by somebody before)."""
+    async def _claim(
+        self, wanted: Sequence[tuple[SmsJob, str, Mapping[str, Any] | None]]
+    ) -> tuple[list[SmsJob], list[SmsJob]]:
+        """(ours to submit, claimed by somebody before), of jobs with their aggregator and why it is theirs."""
         won = await self._gathering.claim(
-            [Claim(job.message_id, job.attempt, job.tenant_id, self._lane, way.name) for job in jobs]
+            [
+                Claim(job.message_id, job.attempt, job.tenant_id, self._lane, aggregator, choice)
+                for job, aggregator, choice in wanted
+            ]
         )
         mine: list[SmsJob] = []
         taken: list[SmsJob] = []
-        for job in jobs:
+        for job, _, _ in wanted:
             (mine if (job.message_id, job.attempt) in won else taken).append(job)
         return mine, taken
 
     async def _make_attempts(
-        self, way: Way, jobs: Sequence[SmsJob]
-    ) -> tuple[list[Fact], SubmitOutcome | None]:
-        """Submit claimed jobs and record what came of it: the facts, and why jobs are held if some are."""
+        self, way: Way, jobs: Sequence[SmsJob], trial: str | None
+    ) -> tuple[list[Fact], list[SmsJob]]:
+        """Submit claimed jobs and record what came of it: the facts, and the jobs that nobody has looked at."""
         with self._hands.holding((job.message_id, job.attempt) for job in jobs), ExitStack() as stack:
             spans = [
                 stack.enter_context(telemetry.span("sms.submit", "client", parent=job.traceparent))
                 for job in jobs
             ]
             fault("sender.before_submit")
-            outcomes = await self._call(way, jobs)
+            outcomes = await self._call(way, jobs, trial)
             fault("sender.after_response")
             at = clock.now()
             made = [
-                _Attempted(
-                    job, span, outcome, conclude(job, way.name, outcome, at, self._policy, random.random())
-                )
+                _Attempted(job, span, outcome, self._conclude(way, job, outcome, at))
                 for job, span, outcome in zip(jobs, spans, outcomes, strict=True)
             ]
             ended = await self._record(made)
@@ -165,25 +265,34 @@ class SubmitJobs:
                 each.span.set("aggregator", way.name)
                 each.span.set("outcome", each.outcome.code)
         facts = await self._tell(way, made, ended)
-        return facts, next((each.outcome for each in made if each.outcome.outcome in HELD), None)
+        return facts, [each.job for each in made if each.outcome.outcome in HELD]
 
-    async def _call(self, way: Way, jobs: Sequence[SmsJob]) -> list[SubmitOutcome]:
+    def _conclude(
+        self, way: Way, job: SmsJob, outcome: SubmitOutcome, at: datetime
+    ) -> Sent | Ended | Unfinished | None:
+        elsewhere = outcome.code in ELSEWHERE and self._router.another(job, way.name)
+        return conclude(job, way.name, outcome, at, self._policy, random.random(), elsewhere=elsewhere)
+
+    async def _call(self, way: Way, jobs: Sequence[SmsJob], trial: str | None) -> list[SubmitOutcome]:
         """One outcome per job. Bulks go out together: a lease is cut for one call, not for one after the other."""
-        refused = [rules.refusal(way.capabilities, job) for job in jobs]
-        going = [job for job, no in zip(jobs, refused, strict=True) if no is None]
-        if not going:
-            way.gate.abandoned()
-        elif way.name == rules.TEST:
+        if way.name == rules.TEST:
             try:
-                await self._reports.publish(going, early=True)
+                await self._reports.publish(jobs, early=True)
             except BrokerUnavailable:
-                return [no or EARLY_REPORT_LOST for no in refused]
-        answers = chain.from_iterable(
-            await asyncio.gather(
-                *(way.submit(self._lane, bulk) for bulk in rules.bulks(going, way.capabilities.max_bulk))
-            )
+                return [EARLY_REPORT_LOST] * len(jobs)
+        answers = await asyncio.gather(
+            *(self._call_one(way, bulk, trial) for bulk in rules.bulks(jobs, way.capabilities.max_bulk))
         )
-        return [no or next(answers) for no in refused]
+        return list(chain.from_iterable(answers))
+
+    async def _call_one(self, way: Way, jobs: Sequence[SmsJob], trial: str | None) -> list[SubmitOutcome]:
+        if way.name == rules.TEST:
+            return await way.submit(self._lane, jobs)
+        health = self._router.health
+        call = health.began(way.name, frozenset(job.mno for job in jobs if job.mno), trial)
+        outcomes = await way.submit(self._lane, jobs)
+        health.ended(way.name, call, outcomes)
+        return outcomes
 
     async def _record(self, made: Sequence[_Attempted]) -> set[UUID]:
         """Write the outcomes; the ids of the messages that ended."""
@@ -222,7 +331,7 @@ class SubmitJobs:
             await self._reports.publish(accepted, early=False)
         return facts
 
-    async def _retell(self, way: Way, jobs: Sequence[SmsJob]) -> list[Fact]:
+    async def _retell(self, jobs: Sequence[SmsJob]) -> list[Fact]:
         """The facts of attempts that were made before, test mode's reports included.
 
         An attempt without outcome is left to the sweep: another worker may be in the middle of it.
@@ -243,9 +352,9 @@ class SubmitJobs:
             fact = told.retold(job, made, statuses[job.message_id])
             if fact is not None:
                 facts.append(fact)
-            if made.state == "accepted":
+            if made.state == "accepted" and job.test:
                 accepted.append(job)
-        if way.name == rules.TEST and accepted:
+        if accepted:
             await self._reports.publish(accepted, early=False)
         return facts
 
@@ -270,3 +379,17 @@ def _log(event: str, job: SmsJob, traceparent: str | None, **more: object) -> No
         trace_id=None if traceparent is None else traceparent[3:35],
         **more,
     )
+
+
+def _bond(job: SmsJob, choice: dict[str, Any]) -> dict[str, Any]:
+    """With what the job is bound by: whoever publishes it again reads it from here."""
+    return choice if job.only_via is None else choice | {"reason": "resend"}
+
+
+async def all_of(*work: Awaitable[T]) -> list[T]:
+    """All of it is carried through before a failure is raised: a bug first, since it splits the batch."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = [each for each in results if isinstance(each, BaseException)]
+    if failures:
+        raise min(failures, key=lambda failure: isinstance(failure, RetryLater))
+    return [each for each in results if not isinstance(each, BaseException)]

@@ -15,6 +15,9 @@ HELD: Final = frozenset({Outcome.NO_WAY, Outcome.ACCOUNT})
 SPREAD: Final = 0.2
 """Retries of one bad moment are spread over ± 20 %, so that they do not come back as one."""
 
+ELSEWHERE: Final = frozenset({"network_not_allowed", "could_not_route", "rejected_by_gateway"})
+"""Refusals that speak of the aggregator's own reach: another one may well take the message."""
+
 EXPIRED: Final = ("validity_expired", "its validity ended before it could be submitted")
 
 
@@ -41,9 +44,16 @@ def retry_delay(
 
 
 def conclude(
-    job: SmsJob, route: str, outcome: SubmitOutcome, at: datetime, policy: RetryPolicy, chance: float
+    job: SmsJob,
+    route: str,
+    outcome: SubmitOutcome,
+    at: datetime,
+    policy: RetryPolicy,
+    chance: float,
+    *,
+    elsewhere: bool = False,
 ) -> Sent | Ended | Unfinished | None:
-    """What to record of this attempt; None: that it was never made."""
+    """What to record of this attempt; None: that it was never made. `elsewhere`: another route may take it."""
     if outcome.outcome in HELD:
         return None
     if outcome.outcome is Outcome.ACCEPTED:
@@ -55,6 +65,10 @@ def conclude(
         due = doubt.first_look(job.lane, at, policy.hold)
         return Unfinished(
             job.message_id, job.attempt, job.tenant_id, "in_doubt", outcome.code, outcome.detail, at, due
+        )
+    if elsewhere and outcome.outcome is Outcome.REFUSED and outcome.code in ELSEWHERE:
+        return Unfinished(
+            job.message_id, job.attempt, job.tenant_id, "not_sent", outcome.code, outcome.detail, at, at
         )
     if outcome.outcome is Outcome.NOT_SENT:
         delay = retry_delay(policy, job.attempt, outcome.wait_seconds, chance)
@@ -69,6 +83,24 @@ def conclude(
 
 def _failed(job: SmsJob, route: str, code: str, detail: str, at: datetime) -> Ended:
     return Ended(job.message_id, job.attempt, job.tenant_id, "failed", code, detail, at, route)
+
+
+UNSUPPORTED: Final = ("unsupported_type", "no route carries this message")
+
+
+def unroutable(job: SmsJob, at: datetime) -> Ended:
+    """The end of a job that nothing will ever carry. The door refuses such; settings may have changed since."""
+    return Ended(job.message_id, job.attempt, job.tenant_id, "failed", *UNSUPPORTED, at)
+
+
+WAIT_FIRST: Final = 5.0
+WAIT_LONGEST: Final = 20.0
+
+
+def ask_again(job: SmsJob, at: datetime, shut_for: float, chance: float) -> datetime:
+    """When a message that waits for its only route asks again: soon after it may open, at its end at the latest."""
+    seconds = min(max(shut_for, WAIT_FIRST), WAIT_LONGEST) * (1 + SPREAD * (2 * chance - 1))
+    return min(at + timedelta(seconds=seconds), max(job.valid_until, at))
 
 
 def expired(job: SmsJob, at: datetime) -> Ended:

@@ -2,38 +2,45 @@
 
 The row of (message, attempt) is the claim: only who inserted it may call the aggregator. `due_at` is when
 the sweep must look at it again (a claim nobody finished, a retry, a doubt); NULL means that it is done.
+A `waiting` row is nobody's claim: its message waits for the only route that may carry it, and whoever claims
+the attempt takes the row over.
 Locks are taken in the order balances → messages → attempts, rows in the order of their ids. Who writes attempts
 by more than one statement locks their messages first (`reading.lock_status`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
 from sema_common.platform.db import Tx
 from sema_common.wire.sms import Lane
 
-AttemptState = Literal["claimed", "accepted", "refused", "not_sent", "in_doubt", "settled"]
+AttemptState = Literal["waiting", "claimed", "accepted", "refused", "not_sent", "in_doubt", "settled"]
 AttemptKey = tuple[UUID, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The wish to submit attempt `attempt` of a message through `aggregator`."""
+    """The wish to submit attempt `attempt` of a message through `aggregator`; `choice` says why there."""
 
     message_id: UUID
     attempt: int
     tenant_id: UUID
     lane: Lane
     aggregator: str
+    choice: Mapping[str, Any] | None = None
 
 
 SQL_CLAIM: Final[LiteralString] = """
-INSERT INTO orch.submit_attempts (message_id, attempt, tenant_id, lane, aggregator, state, due_at)
-SELECT c.*, 'claimed', $6 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::text[]) AS c
-ON CONFLICT DO NOTHING
+INSERT INTO orch.submit_attempts AS a (message_id, attempt, tenant_id, lane, aggregator, choice, state, due_at)
+SELECT c.*, 'claimed', $7
+FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[]) AS c
+ON CONFLICT (message_id, attempt) DO UPDATE
+SET state = 'claimed', aggregator = EXCLUDED.aggregator, choice = EXCLUDED.choice, due_at = EXCLUDED.due_at,
+    claimed_at = now(), code = NULL, detail = NULL
+WHERE a.state = 'waiting'
 RETURNING message_id, attempt
 """
 
@@ -43,7 +50,9 @@ async def claim(tx: Tx, claims: Sequence[Claim], due_at: datetime) -> set[Attemp
 
     `due_at` is the end of the lease: a claim that nobody finished by then is in doubt.
     """
-    ordered = sorted(claims, key=lambda c: (c.message_id, c.attempt))
+    # One statement may touch a row once: of two equal claims the last is as good as the first.
+    distinct = {(c.message_id, c.attempt): c for c in claims}
+    ordered = [distinct[key] for key in sorted(distinct)]
     rows = await tx.fetch(
         SQL_CLAIM,
         [c.message_id for c in ordered],
@@ -51,6 +60,7 @@ async def claim(tx: Tx, claims: Sequence[Claim], due_at: datetime) -> set[Attemp
         [c.tenant_id for c in ordered],
         [c.lane for c in ordered],
         [c.aggregator for c in ordered],
+        [c.choice for c in ordered],
         due_at,
     )
     return {(row["message_id"], row["attempt"]) for row in rows}
@@ -84,10 +94,11 @@ class Attempt:
     claimed_at: datetime
     finished_at: datetime | None
     due_at: datetime | None
+    choice: dict[str, Any] | None = None
 
 
 _ATTEMPT: Final[LiteralString] = """a.message_id, a.attempt, a.tenant_id, a.lane, a.aggregator, a.state,
-    a.aggregator_id, a.code, a.detail, a.claimed_at, a.finished_at, a.due_at"""
+    a.aggregator_id, a.code, a.detail, a.claimed_at, a.finished_at, a.due_at, a.choice"""
 
 SQL_READ_ATTEMPTS: Final[LiteralString] = f"""
 SELECT {_ATTEMPT} FROM unnest($1::uuid[]) AS wanted(message_id)

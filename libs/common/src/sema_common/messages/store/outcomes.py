@@ -4,7 +4,7 @@ Every statement locks messages before attempts, in the order of their ids, and m
 lowers a status, and an event that is there stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
@@ -40,17 +40,19 @@ WITH sent AS MATERIALIZED (
         queued_at = COALESCE(m.queued_at, s.queued_at), sent_at = COALESCE(m.sent_at, s.sent_at),
         route_id = s.aggregator, aggregator_id = s.aggregator_id, attempt_count = s.attempt, updated_at = now()
     FROM sent s WHERE m.message_id = s.message_id AND m.enqueued_at = s.enqueued_at
-    RETURNING s.message_id, s.attempt, s.aggregator_id, s.sent_at
+    RETURNING s.*
 ), attempts AS (
     -- From the messages just moved: parts of WITH run in any order unless one reads the other.
     UPDATE orch.submit_attempts a
     SET state = 'accepted', aggregator_id = s.aggregator_id, finished_at = s.sent_at, due_at = NULL
     FROM messages s WHERE a.message_id = s.message_id AND a.attempt = s.attempt
+    RETURNING s.*, a.choice
 )
 INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
 SELECT message_id, enqueued_at, tenant_id, 'sent:' || attempt, 'sent', sent_at, 'sms-worker',
-       jsonb_build_object('aggregator', aggregator, 'aggregator_id', aggregator_id, 'attempt', attempt)
-FROM sent ON CONFLICT DO NOTHING
+       jsonb_build_object('aggregator', aggregator, 'aggregator_id', aggregator_id, 'attempt', attempt,
+                          'route', choice)
+FROM attempts ON CONFLICT DO NOTHING
 """
 
 
@@ -111,7 +113,9 @@ WITH ended AS MATERIALIZED (
 ), events AS (
     INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
     SELECT e.message_id, e.enqueued_at, e.tenant_id, e.status || ':' || e.attempt, e.status, e.ended_at,
-           $9, e.error || jsonb_build_object('aggregator', e.aggregator)
+           $9, e.error || jsonb_build_object('aggregator', e.aggregator, 'route',
+               (SELECT a.choice FROM orch.submit_attempts a
+                WHERE a.message_id = e.message_id AND a.attempt = e.attempt))
     FROM ended e JOIN moved USING (message_id) ON CONFLICT DO NOTHING
 )
 SELECT message_id FROM moved
@@ -166,8 +170,10 @@ WITH unfinished AS MATERIALIZED (
 )
 INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
 SELECT message_id, enqueued_at, tenant_id, event.name || ':' || attempt, event.name, finished_at, 'sms-worker',
-       jsonb_build_object('code', code, 'detail', detail, 'attempt', attempt, 'due_at', due_at)
-FROM unfinished,
+       jsonb_build_object('code', code, 'detail', detail, 'attempt', attempt, 'due_at', due_at) || COALESCE(
+           (SELECT jsonb_build_object('aggregator', a.aggregator, 'route', a.choice) FROM orch.submit_attempts a
+            WHERE a.message_id = u.message_id AND a.attempt = u.attempt), '{}')
+FROM unfinished u,
      LATERAL (SELECT CASE state WHEN 'not_sent' THEN 'retry' WHEN 'settled' THEN 'resend' ELSE state END) AS event(name)
 ON CONFLICT DO NOTHING
 """
@@ -187,4 +193,57 @@ async def record_unfinished(tx: Tx, unfinished: Sequence[Unfinished]) -> None:
         [u.detail for u in ordered],
         [u.at for u in ordered],
         [u.due_at for u in ordered],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that waits for the only route that may carry it: no attempt was made, none is used up.
+
+    `choice`: what was passed over, and why; `due_at`: when to ask again.
+    """
+
+    message_id: UUID
+    attempt: int
+    tenant_id: UUID
+    lane: str
+    aggregator: str
+    choice: Mapping[str, Any]
+    at: datetime
+    due_at: datetime
+
+
+SQL_RECORD_WAITING: Final[LiteralString] = """
+WITH waiting AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::uuid[], $5::text[], $6::text[],
+                         $7::jsonb[], $8::timestamptz[], $9::timestamptz[])
+        AS w(message_id, enqueued_at, attempt, tenant_id, lane, aggregator, choice, at, due_at)
+), attempts AS (
+    INSERT INTO orch.submit_attempts AS a (message_id, attempt, tenant_id, lane, aggregator, choice, state, due_at)
+    SELECT message_id, attempt, tenant_id, lane, aggregator, choice, 'waiting', due_at FROM waiting
+    ON CONFLICT (message_id, attempt) DO UPDATE SET due_at = EXCLUDED.due_at, choice = EXCLUDED.choice
+    WHERE a.state = 'waiting'
+)
+INSERT INTO orch.message_events (message_id, enqueued_at, tenant_id, event_key, status, occurred_at, source, detail)
+SELECT message_id, enqueued_at, tenant_id, 'waiting:' || attempt, 'waiting', at, 'sms-worker',
+       jsonb_build_object('attempt', attempt, 'route', choice)
+FROM waiting ON CONFLICT DO NOTHING
+"""
+
+
+async def record_waiting(tx: Tx, waiting: Sequence[Waiting]) -> None:
+    """Let messages wait until `due_at`, with an event the first time. What somebody has claimed stays his."""
+    distinct = {(w.message_id, w.attempt): w for w in waiting}
+    ordered = [distinct[key] for key in sorted(distinct)]
+    await tx.execute(
+        SQL_RECORD_WAITING,
+        [w.message_id for w in ordered],
+        [id_time(w.message_id) for w in ordered],
+        [w.attempt for w in ordered],
+        [w.tenant_id for w in ordered],
+        [w.lane for w in ordered],
+        [w.aggregator for w in ordered],
+        [w.choice for w in ordered],
+        [w.at for w in ordered],
+        [w.due_at for w in ordered],
     )

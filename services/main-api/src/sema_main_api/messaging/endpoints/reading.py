@@ -18,6 +18,7 @@ from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.messaging import store
 from sema_main_api.messaging.endpoints.deps import Messaging
+from sema_main_api.messaging.rules.history import shown
 
 FAR_PAST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FAR_FUTURE: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -59,7 +60,7 @@ async def get_events(deps: Messaging, request: Request, caller: Caller) -> Respo
             "status": row["status"],
             "occurred_at": wire_time(row["occurred_at"]),
             "source": row["source"],
-            "detail": row["detail"] or {},
+            "detail": shown(row["detail"]),
         }
         for row in rows
     ]
