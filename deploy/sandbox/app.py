@@ -10,25 +10,44 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from deploy.sandbox.celcom import DEFAULT_API_KEY, DEFAULT_PARTNER_ID, Celcom
+from deploy.sandbox.africastalking import AfricasTalking
+from deploy.sandbox.celcom import Celcom
 from deploy.sandbox.control import Script, refused
 from deploy.sandbox.hooks import Hooks
 from deploy.sandbox.pusher import Pusher
+from deploy.sandbox.simulated import Simulated
+from sema_aggregators import Credentials
+
+CELCOM: Final = Credentials("1000", "sandbox-api-key")
+AFRICASTALKING: Final = Credentials("sandbox", "atsk_sandbox-api-key")
 
 
 class Sandbox:
-    """An ASGI application; its lifespan (or `running()`, for tests) opens and closes what it needs."""
+    """An ASGI application; its lifespan (or `running()`, for tests) opens and closes what it needs.
+
+    `dlr_url`: where reports are pushed, with `{aggregator}` in the place of its name; None: nowhere.
+    """
 
     def __init__(
         self,
         dlr_url: str | None = None,
-        partner_id: str = DEFAULT_PARTNER_ID,
-        api_key: str = DEFAULT_API_KEY,
+        celcom: Credentials = CELCOM,
+        africastalking: Credentials = AFRICASTALKING,
     ) -> None:
-        self._pusher = Pusher(dlr_url)
-        celcom = Celcom(self._pusher, partner_id, api_key)
-        self.simulated: Final = {celcom.name: celcom}
-        self._paths: Final = celcom.paths
+        if dlr_url is not None and "{aggregator}" not in dlr_url:
+            raise ValueError(
+                "the URL for reports has no {aggregator}: one aggregator's would come in as another's"
+            )
+
+        def pusher(name: str, content_type: str) -> Pusher:
+            return Pusher(dlr_url and dlr_url.replace("{aggregator}", name), content_type)
+
+        simulated: list[Simulated] = [
+            Celcom(pusher("celcom", "application/json"), celcom),
+            AfricasTalking(pusher("africastalking", "application/x-www-form-urlencoded"), africastalking),
+        ]
+        self.simulated: Final = {one.name: one for one in simulated}
+        self._paths: Final = {path: door for one in simulated for path, door in one.paths.items()}
         self._operators: Final = Starlette(
             routes=[
                 Route("/healthz", _health),
@@ -51,7 +70,7 @@ class Sandbox:
         async with AsyncExitStack() as opened:
             for simulated in self.simulated.values():
                 opened.callback(simulated.witness.close)
-            await opened.enter_async_context(self._pusher)
+                await opened.enter_async_context(simulated.pusher)
             yield
 
     async def _show(self, request: Request) -> Response:

@@ -1,13 +1,17 @@
 """Celcom's requests and answers, byte by byte: no decision, no state."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from pydantic_core import from_json, to_json
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
-MAX_BODY: Final = 1 << 20
+from deploy.sandbox.asgi import JSON, ContentType, read_body
+from deploy.sandbox.clock import nairobi_time
+from deploy.sandbox.simulated import Codes, Item, Response, Taken
+
 ANSWERS: Final = {
     1001: "Invalid sender id",
     1003: "Invalid mobile number",
@@ -28,14 +32,9 @@ DESCRIPTIONS: Final = {
     "failed": "DeliveryImpossible",
     "expired": "Expired",
 }
-JSON: Final = (b"content-type", b"application/json")
-HTML: Final = (b"content-type", b"text/html")
-PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>nginx</h1></body></html>"
 AIRTEL: Final = frozenset({"73", "75", "78", "10"})
 
 Fields = Mapping[str, Any]
-Item = tuple[int | str | None, Any, Any, Any]
-"""Client id, mobile, text, sender: as they came."""
 
 
 def render(message_id: int, status: str, stamp: str, seconds: int) -> bytes:
@@ -51,14 +50,14 @@ def read_items(fields: Fields | None, bulk: bool) -> list[Item] | None:
         return None
     if not bulk:
         mobile, message, sender = fields.get("mobile"), fields.get("message"), fields.get("shortcode")
-        return [(None, one.strip(), message, sender) for one in str(mobile or "").split(",")]
+        return [Item(None, one.strip(), message, sender) for one in str(mobile or "").split(",")]
     listed = fields.get("smslist")
     if not isinstance(listed, list) or not listed or fields.get("count") != len(listed):
         return None
     if not all(isinstance(item, dict) for item in listed):
         return None
     return [
-        (item.get("clientsmsid"), item.get("mobile"), item.get("message"), item.get("shortcode"))
+        Item(item.get("clientsmsid"), item.get("mobile"), item.get("message"), item.get("shortcode"))
         for item in listed
     ]
 
@@ -68,12 +67,65 @@ def normal(number: str) -> str:
     return "254" + number[1:] if number[0] == "0" else number
 
 
-def refused_item(code: int, client_id: Any, mobile: Any, partner_id: str, bulk: bool) -> dict[str, Any]:
-    """No id and no network; the number just as it came."""
-    response = {"respose-code": code, "response-description": ANSWERS[code], "mobile": mobile}
-    if bulk:
-        response |= {"partnerID": partner_id, "shortcode": None, "clientsmsid": str(client_id)}
-    return response
+class Wire:
+    """The answers of `sendbulk`, or of `sendsms`, and the report."""
+
+    codes: Codes = Codes(wrong_number=1003, no_credit=1004, try_again=1005)
+    status: int = 200
+    content_type: ContentType = JSON
+
+    def __init__(self, partner_id: str, bulk: bool) -> None:
+        self._partner_id = partner_id
+        self._bulk = bulk
+
+    def flaw(self, item: Item) -> int | None:
+        number = str(item.to)
+        if not (number.isascii() and number.isdigit() and 9 <= len(number) <= 15):
+            return 1003
+        if not isinstance(item.sender, str) or not item.sender:
+            return 1001
+        if not isinstance(item.text, str) or not item.text:
+            return 1009
+        return None
+
+    def number(self, to: Any) -> str:
+        return "+" + normal(str(to))
+
+    def accepted(self, item: Item, taken: Taken) -> Response:
+        digits = taken.number[1:]
+        response: Response = {
+            "respose-code": 200,
+            "response-description": "Success",
+            "mobile": digits if self._bulk else int(digits),
+            "messageid": taken.id,
+        }
+        if self._bulk:
+            response["clientsmsid"] = str(item.client_id)
+        response["networkid"] = "2" if digits[3:5] in AIRTEL else "1"
+        return response
+
+    def refused(self, item: Item, code: int) -> Response:
+        """No id and no network; the number just as it came."""
+        response = {"respose-code": code, "response-description": ANSWERS[code], "mobile": item.to}
+        if self._bulk:
+            response |= {
+                "partnerID": self._partner_id,
+                "shortcode": None,
+                "clientsmsid": str(item.client_id),
+            }
+        return response
+
+    def whole(self, responses: Sequence[Response]) -> bytes:
+        return to_json({"responses": responses})
+
+    def without_id(self, response: Response) -> Response:
+        return {key: value for key, value in response.items() if key != "messageid"}
+
+    def with_id(self, response: Response, message_id: int) -> Response:
+        return response | {"messageid": message_id}
+
+    def report(self, taken: Taken, status: str) -> bytes:
+        return render(taken.id, status, nairobi_time(int(taken.due)), math.ceil(taken.delay) or 1)
 
 
 def whole(code: int) -> bytes:
@@ -84,28 +136,9 @@ async def read_fields(scope: Scope, receive: Receive) -> Fields | None:
     """A JSON object out of the body, or the query string of a GET; None for anything else."""
     if scope["method"] == "GET":
         return dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size <= MAX_BODY:
-            chunks.append(chunk)
-        if not message.get("more_body", False):
-            break
-    if size > MAX_BODY:
-        return None
+    body = await read_body(receive)
     try:
-        fields = from_json(b"".join(chunks), cache_strings="keys")
+        fields = from_json(body or b"", cache_strings="keys")
     except ValueError:
         return None
     return fields if isinstance(fields, dict) else None
-
-
-async def answer(
-    send: Send, body: bytes, status: int = 200, content_type: tuple[bytes, bytes] = JSON
-) -> None:
-    headers = [content_type, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -26,7 +26,7 @@ Copies = Annotated[
 class Dlr(_Strict):
     """How delivery reports travel."""
 
-    enabled: bool = Field(default=True, description="False: none is pushed; `getdlr` still answers")
+    enabled: bool = Field(default=True, description="False: none is pushed; Celcom's `getdlr` still answers")
     delay_ms: Milliseconds = Field(
         default=0.0, description="from the answer to the submit until the report leaves"
     )
@@ -48,12 +48,10 @@ class Script(_Strict):
     """What happens to a submit."""
 
     latency_ms: Milliseconds = Field(default=0.0, description="between taking a submit and answering it")
-    error_rate: Share = Field(
-        default=0.0, description="share of messages answered 1005 (try again), not accepted"
-    )
+    error_rate: Share = Field(default=0.0, description='share of messages answered "try again", not accepted')
     mode: Mode = Field(
         default="ok",
-        description="refuse: 1003 each · low_credit: 1004 · http_500: nothing accepted · "
+        description="refuse: every number is wrong · low_credit · http_500: nothing accepted · "
         "timeout_after_accept: never answers · reset_after_accept: cuts the connection · "
         "garbage: accepted, answered with six kinds of nonsense in turn",
     )

@@ -39,7 +39,7 @@ Train = Sequence[bytes]
 class Pusher:
     """Pushes trains of reports to one URL. An async context manager; leaving it drops what is pending."""
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str | None, content_type: str) -> None:
         self.counters = Counters()
         self._url = url
         self._due: asyncio.Queue[tuple[Train, asyncio.Future[None] | None]] = asyncio.Queue()
@@ -52,7 +52,7 @@ class Pusher:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             self._head = (
                 f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-                "Content-Type: application/json\r\nContent-Length: "
+                f"Content-Type: {content_type}\r\nContent-Length: "
             ).encode()
 
     async def __aenter__(self) -> "Pusher":

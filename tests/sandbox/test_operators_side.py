@@ -164,3 +164,16 @@ async def test_a_hook_answers_as_scripted() -> None:
 
 async def test_the_whole_sandbox_opens_and_closes(stand: Stand) -> None:
     assert (await stand.client.get("/healthz")).status_code == 200
+
+
+async def test_each_aggregator_has_a_script_and_a_book_of_its_own() -> None:
+    async with in_process() as client:
+        await client.put("/_control/africastalking", json={"mode": "refuse"})
+        assert (await client.get("/_control/africastalking")).json() == DEFAULTS | {"mode": "refuse"}
+        assert (await client.get("/_control/celcom")).json() == DEFAULTS
+        assert (await client.get("/_received/africastalking")).json() == {"data": []}
+
+
+def test_reports_of_all_aggregators_never_go_to_one_address() -> None:
+    with pytest.raises(ValueError, match="aggregator"):
+        Sandbox("http://127.0.0.1/celcom/token")
