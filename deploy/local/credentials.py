@@ -54,6 +54,7 @@ def _token() -> str:
 
 
 _MAKERS: Final = {
+    "AFRICASTALKING_API_KEY": _token,
     "AMQP_PASSWORD": _token,
     "CELCOM_API_KEY": _token,
     "DLR_TOKEN": _token,

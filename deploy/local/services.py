@@ -25,8 +25,9 @@ SERVICES: Final = (
     "webhook-delivery",
 )
 
-AGGREGATORS: Final = ("celcom",)
+AGGREGATORS: Final = ("celcom", "africastalking")
 CELCOM_PARTNER_ID: Final = "36"
+AFRICASTALKING_USERNAME: Final = "semalink"
 
 
 def programs(layout: Layout, secrets: Mapping[str, str]) -> list[Program]:
@@ -46,6 +47,8 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
         return {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(layout.port(name))}
 
     ucs2 = {"CELCOM_UCS2": "true"}  # the sandbox carries it; a real account has to be proven first
+    # Where the second aggregator reaches: for the room that accepts and the one that submits.
+    countries = {"AFRICASTALKING_COUNTRIES": "KE,UG,TZ,RW"}
     amqp = {"AMQP_URL": layout.amqp(secrets["AMQP_PASSWORD"])}
     redis = {"REDIS_URL": layout.redis()}
     dlr_tokens = ",".join(f"{aggregator}:{secrets['DLR_TOKEN']}" for aggregator in AGGREGATORS)
@@ -61,6 +64,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             **webhooks,
             "JWT_PRIVATE_KEY": secrets["JWT_PRIVATE_KEY"],
             **ucs2,
+            **countries,
         },
         "sms-worker": {
             **postgres("sms_worker_pipeline"),
@@ -69,7 +73,11 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             "CELCOM_BASE_URL": layout.http("sandbox"),
             "CELCOM_API_KEY": secrets["CELCOM_API_KEY"],
             "CELCOM_PARTNER_ID": CELCOM_PARTNER_ID,
+            "AFRICASTALKING_BASE_URL": layout.http("sandbox"),
+            "AFRICASTALKING_USERNAME": AFRICASTALKING_USERNAME,
+            "AFRICASTALKING_API_KEY": secrets["AFRICASTALKING_API_KEY"],
             **ucs2,
+            **countries,
             # 300 in production; a demonstration cannot wait that long, and a test not even this.
             "IN_DOUBT_HOLD_SECONDS": os.environ.get("IN_DOUBT_HOLD_SECONDS", "20"),
         },
@@ -119,9 +127,11 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
     port = layout.port("sandbox")
     options = {
         "--port": str(port),
-        "--dlr-url": f"{layout.http('dlr-webhook')}/celcom/{secrets['DLR_TOKEN']}",
-        "--partner-id": CELCOM_PARTNER_ID,
-        "--api-key": secrets["CELCOM_API_KEY"],
+        "--dlr-url": f"{layout.http('dlr-webhook')}/{{aggregator}}/{secrets['DLR_TOKEN']}",
+        "--celcom-partner-id": CELCOM_PARTNER_ID,
+        "--celcom-api-key": secrets["CELCOM_API_KEY"],
+        "--africastalking-username": AFRICASTALKING_USERNAME,
+        "--africastalking-api-key": secrets["AFRICASTALKING_API_KEY"],
     }
     return Program(
         name="sandbox",
