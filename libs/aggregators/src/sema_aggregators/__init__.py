@@ -5,7 +5,8 @@ Doors: `submit` and `read_submit` (sms-worker), `read_reports` (dlr-processor), 
 which `Outcome`. What must never happen in here: an await, a clock, a log line, or a secret, a recipient or a
 text in a `repr` or a `detail`.
 
-A new aggregator is a new module (what answers have in common is in `verdicts` and `parsing`), its line in `READERS`, and its case in `tests/test_conformance.py`.
+A new aggregator is a new module, its line in `READERS`, and its case in `tests/test_conformance.py`. What the
+answers and reports of all have in common is in `verdicts` and `parsing`.
 """
 
 from collections.abc import Mapping
