@@ -1,9 +1,10 @@
 """HTTP in, priced and paid messages out: the only room that customers and staff talk to.
 
 Doors in    HTTP: `/v1/…`, `/docs`, `/openapi.json`, `/healthz`, `/readyz`.
-Doors out   `sms.priority`, `sms.normal`; `webhooks.outbound` (test pings and redeliveries).
-Writes      `core` (accounts, users, api_keys, sender_ids, audit_log), `webhooks.endpoints`; `billing` and `orch`
-            through their wings of libs/common.
+Doors out   `sms.priority`, `sms.normal`; `webhooks.outbound` (test pings and redeliveries); any queue (a dead letter
+            that staff send again).
+Writes      `core` (accounts, users, api_keys, sender_ids, suppressions, audit_log, dead_letters),
+            `webhooks.endpoints`; `billing` and `orch` through their wings of libs/common.
 Never       a 202 before the commit; a charge without its message; a row of one account in an answer to another;
             a secret or a text in a log line; a message consumed from a queue.
 

@@ -107,7 +107,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
-        *admin.routes(pipeline),
+        *await admin.open_admin(room, pipeline, bus),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
     ]
     return Edge(routes, authenticator, settings.origins)

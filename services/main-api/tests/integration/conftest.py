@@ -13,15 +13,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox
+from sema_common.wire.contents import CONTENTS
 from sema_main_api.accounts.opening import Opened, Opening, open_account, put_staff
 from sema_main_api.app import open_edge
 from sema_main_api.auth.passwords import hash_password
 from sema_main_api.settings import Settings
 from tests.kit.fixtures import TestDatabase
+from tests.kit.letters import Office, Queue
 
 SECRETS_KEY = SecretBox.new_key()
 JWT_KEY = base64.b64encode(
@@ -32,6 +35,7 @@ Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 Open = Callable[..., Awaitable[Opened]]
 Headers = dict[str, str]
 StaffLogIn = Callable[..., Awaitable[Headers]]
+Listen = Callable[[str], AbstractAsyncContextManager[Queue]]
 
 
 @pytest.fixture
@@ -122,3 +126,29 @@ def staff(client: httpx.AsyncClient, pipeline: Database) -> StaffLogIn:
         return {"authorization": f"Bearer {response.json()['access_token']}"}
 
     return logging_in
+
+
+@pytest.fixture
+async def office(database: TestDatabase) -> AsyncIterator[Office]:
+    """Dead letters, and what they are about."""
+    async with Database.open(database.owner_dsn, name="owner") as owner:
+        yield Office(owner)
+
+
+@pytest.fixture
+async def bus(vhost: str) -> AsyncIterator[Bus]:
+    async with Bus.open(vhost, name="test") as bus:
+        yield bus
+
+
+@pytest.fixture
+def listen(bus: Bus) -> Listen:
+    """`async with listen("sms.normal") as queue`, then `queue.messages`: what arrives on it."""
+
+    @asynccontextmanager
+    async def listening(queue: str) -> AsyncIterator[Queue]:
+        heard = Queue()
+        async with bus.consume(queue, CONTENTS[queue], heard.hear, prefetch=10):
+            yield heard
+
+    return listening

@@ -5,7 +5,8 @@ Doors out   none of its own: a subject says what it publishes.
 Writes      what its subjects say, and for every change a line of `core.audit_log` in the same transaction.
 Never       a change without its audit line; a number or a text shown to who need not see it; a customer let in.
 
-A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.routes`, and a name in `.importlinter`.
+A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open_admin`, and a name in `.importlinter`.
 
-    audit     who did what, when, with before and after
+    dead_letters  what rooms set aside: shown, mended, sent again, given up
+    audit         who did what, when, with before and after
 """

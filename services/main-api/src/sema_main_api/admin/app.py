@@ -1,15 +1,32 @@
-"""Binds every subject's operations to what the subject needs. Nothing is decided here."""
+"""Binds every subject's operations to what the subject needs, and starts its loops. Nothing is decided here."""
 
 from typing import Final
 
+from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
+from sema_common.platform.runtime import Room
 from sema_main_api.admin.audit import endpoints as audit
+from sema_main_api.admin.dead_letters import endpoints as dead_letters
+from sema_main_api.admin.dead_letters import loops as dead_letter_loops
+from sema_main_api.admin.dead_letters.telling import Telling
 from sema_main_api.http.routing import Operation, Route, bind
 
 # In the order in which the documentation shows them.
-OPERATIONS: Final[tuple[Operation, ...]] = (*audit.OPERATIONS,)
+OPERATIONS: Final[tuple[Operation, ...]] = (*dead_letters.OPERATIONS, *audit.OPERATIONS)
 
 
-def routes(pipeline: Database) -> list[Route]:
+async def open_admin(room: Room, pipeline: Database, bus: Bus) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
-    return [*bind(audit.OPERATIONS, audit.Deps(pipeline))]
+    return [
+        *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
+        *bind(audit.OPERATIONS, audit.Deps(pipeline)),
+    ]
+
+
+async def _open_dead_letters(room: Room, pipeline: Database, bus: Bus) -> dead_letters.Deps:
+    telling = Telling(pipeline, bus)
+    loops = dead_letter_loops.Loops(pipeline, telling)
+    await room.every("dead_letters_tell", dead_letter_loops.TELL_SECONDS, loops.tell)
+    await room.every("dead_letters_watch", dead_letter_loops.WATCH_SECONDS, loops.watch)
+    await room.every("dead_letters_purge", dead_letter_loops.PURGE_SECONDS, loops.purge)
+    return dead_letters.Deps(pipeline, telling)
