@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -148,8 +149,14 @@ def test_the_most_specific_price_in_force_decides() -> None:
 # ---- who fits
 
 
+@cache
+def one_admitted() -> NewMessage:
+    """Made once: judging a text anew for each example would be most of a test of arithmetic."""
+    return admitted(request())
+
+
 def message(cost: Decimal) -> NewMessage:
-    wanted = admitted(request())
+    wanted = one_admitted()
     return NewMessage(
         **{**{name: getattr(wanted, name) for name in wanted.__slots__}, "message_id": new_id(), "cost": cost}
     )
