@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib import metadata
 from typing import Final
 
-from sema_aggregators import Celcom, TestMode
+from sema_aggregators import AfricasTalking, Celcom, TestMode
 from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
@@ -117,8 +117,10 @@ async def open_messaging(
     room: Room, settings: Settings, pipeline: Database, tenant: TenantReads, bus: Bus, limits: Limits
 ) -> messaging.Messaging:
     """The relay outlives the group commit that feeds it: what was committed last is still published."""
-    celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.live_countries)
-    reference = ReferenceData(pipeline, [celcom.capabilities], [TestMode().capabilities])
+    live = [Celcom(ucs2=settings.celcom_ucs2, countries=settings.live_countries).capabilities]
+    if settings.second_countries:
+        live.append(AfricasTalking(countries=settings.second_countries).capabilities)
+    reference = ReferenceData(pipeline, live, [TestMode().capabilities])
     await reference.refresh()
     await room.every("reference", REFRESH_SECONDS, reference.refresh)
     room.ready_when("reference", reference.check)

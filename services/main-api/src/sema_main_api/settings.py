@@ -8,6 +8,10 @@ from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_common.platform.settings import PostgresUrl, RedisUrl, ServiceSettings
 
 
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(code.strip().upper() for code in text.split(",") if code.strip())
+
+
 class Settings(ServiceSettings):
     database_url: PostgresUrl = Field(
         repr=False, description="Postgres as main_api: a tenant's own reads, behind row-level security."
@@ -52,6 +56,10 @@ class Settings(ServiceSettings):
         default=False,
         description="Whether UCS-2 texts are proven on our account at Celcom; without, they are refused at the door.",
     )
+    africastalking_countries: str = Field(
+        default="",
+        description="ISO codes, comma separated, that our account at Africa's Talking reaches; empty without one.",
+    )
     tenant_pool_size: int = Field(default=8, ge=1, le=100, description="Connections for tenants' reads.")
     pipeline_pool_size: int = Field(
         default=12,
@@ -66,7 +74,11 @@ class Settings(ServiceSettings):
 
     @property
     def live_countries(self) -> frozenset[str]:
-        return frozenset(code.strip().upper() for code in self.celcom_countries.split(",") if code.strip())
+        return _codes(self.celcom_countries)
+
+    @property
+    def second_countries(self) -> frozenset[str]:
+        return _codes(self.africastalking_countries)
 
     @field_validator("secrets_keys")
     @classmethod

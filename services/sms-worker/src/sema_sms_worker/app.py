@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sema_aggregators import Aggregator, Celcom, Credentials, TestMode
+from sema_aggregators import AfricasTalking, Aggregator, Celcom, Credentials, TestMode
 from sema_common.platform import dead_letters
 from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
@@ -110,10 +110,20 @@ async def _open_ways(room: Room, settings: Settings) -> dict[str, Way]:
     """The aggregators by name, each with connections of its own for each lane."""
     senders: dict[Lane, int] = {"priority": settings.priority_senders, "normal": settings.normal_senders}
     celcom = Celcom(ucs2=settings.celcom_ucs2, countries=settings.celcom_countries)
-    credentials = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
-    return {
-        celcom.name: await _open_way(room, settings, celcom, credentials, settings.celcom_base_url, senders)
+    account = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
+    ways: dict[str, Way] = {
+        celcom.name: await _open_way(room, settings, celcom, account, settings.celcom_base_url, senders)
     }
+    if key := settings.africastalking_api_key.get_secret_value():
+        talking = AfricasTalking(
+            countries=settings.africastalking_countries, bulk=settings.africastalking_bulk
+        )
+        account = Credentials(settings.africastalking_username, key)
+        lines = senders | {"normal": settings.africastalking_connections}
+        ways[talking.name] = await _open_way(
+            room, settings, talking, account, settings.africastalking_base_url, lines
+        )
+    return ways
 
 
 async def _open_way(

@@ -20,6 +20,11 @@ def _countries(value: object) -> object:
     )
 
 
+Countries = Annotated[
+    frozenset[Annotated[str, Field(pattern="^[A-Z]{2}$")]], NoDecode, BeforeValidator(_countries)
+]
+
+
 class Settings(ServiceSettings):
     celcom_base_url: HttpUrl = Field(
         default="https://isms.celcomafrica.com",
@@ -27,18 +32,38 @@ class Settings(ServiceSettings):
     )
     celcom_api_key: SecretStr = Field(description="Our key at Celcom.")
     celcom_partner_id: str = Field(min_length=1, description="Our partner id at Celcom.")
-    celcom_countries: Annotated[
-        frozenset[Annotated[str, Field(pattern="^[A-Z]{2}$")]], NoDecode, BeforeValidator(_countries)
-    ] = Field(
+    celcom_countries: Countries = Field(
         default=frozenset({"KE", "UG", "TZ", "RW"}),
         description="ISO codes of the countries that Celcom has opened for this account, comma-separated.",
     )
     celcom_ucs2: bool = Field(
         default=False, description="Whether this account has been shown to carry texts beyond GSM-7."
     )
-    celcom_connect_seconds: float = Field(default=3.0, gt=0, description="Slot, DNS, TCP and TLS, at most.")
+    celcom_connect_seconds: float = Field(
+        default=3.0, gt=0, description="DNS, TCP and TLS to any aggregator, at most."
+    )
     celcom_total_seconds: float = Field(
-        default=15.0, gt=0, description="A whole submit, at most; after that its messages are in doubt."
+        default=15.0,
+        gt=0,
+        description="A whole submit to any aggregator, at most; after that its messages are in doubt.",
+    )
+
+    africastalking_base_url: HttpUrl = Field(
+        default="https://api.africastalking.com", description="Africa's Talking, the route after Celcom."
+    )
+    africastalking_username: str = Field(default="", description="Our user name at Africa's Talking.")
+    africastalking_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Our key there; without it there is no second route."
+    )
+    africastalking_countries: Countries = Field(
+        default=frozenset({"KE", "UG", "TZ", "RW", "NG", "MW"}),
+        description="ISO codes of the countries where Africa's Talking has approved our sender names, comma-separated.",
+    )
+    africastalking_bulk: bool = Field(
+        default=False, description="Whether one call there may carry a text to several recipients."
+    )
+    africastalking_connections: int = Field(
+        default=64, ge=1, le=512, description="Calls of the normal lane in flight there, one message each."
     )
 
     priority_senders: int = Field(
@@ -136,6 +161,8 @@ class Settings(ServiceSettings):
             raise ValueError(
                 f"CLAIM_LEASE_SECONDS must be more than {busy:g}, the longest way through a submit"
             )
+        if self.africastalking_api_key.get_secret_value() and not self.africastalking_username:
+            raise ValueError("AFRICASTALKING_API_KEY needs AFRICASTALKING_USERNAME")
         if self.celcom_total_seconds + COMMAND_SECONDS >= self.drain_seconds:
             raise ValueError(
                 "DRAIN_SECONDS must be more than CELCOM_TOTAL_SECONDS and 5 s to record the outcome"

@@ -109,6 +109,7 @@ class Aggregator:
     async def serving(self) -> AsyncIterator[None]:
         app = web.Application()
         app.router.add_post("/api/services/sendbulk/", self.handle)
+        app.router.add_post("/version1/messaging", self.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
@@ -117,6 +118,21 @@ class Aggregator:
             self.port = runner.addresses[0][1]
         yield
         await runner.cleanup()
+
+
+@dataclass
+class Second(Aggregator):
+    """Africa's Talking: a text to a number, by form."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        asked = await request.post()
+        assert request.headers["apikey"] == "key-2"
+        to, text = str(asked["to"]), str(asked["message"])
+        self.calls.append(Call([text], [to.removeprefix("+")]))
+        if self.failures:
+            return self.failures.pop(0)
+        recipient = {"statusCode": 101, "number": to, "status": "Success", "messageId": f"ATPid_{text}"}
+        return web.json_response({"SMSMessageData": {"Message": "", "Recipients": [recipient]}}, status=201)
 
 
 @dataclass
@@ -139,6 +155,7 @@ class World:
         valid_for: float = 3600,
         test: bool = False,
         encoding: str = "GSM-7",
+        mno: str = "Safaricom",
     ) -> list[SmsJob]:
         """Charged, stored and queued messages; their jobs are not published."""
         messages = []
@@ -163,7 +180,7 @@ class World:
                     cost=COST,
                     currency="KES",
                     country="KE",
-                    mno="Safaricom",
+                    mno=mno,
                     idempotency_hash=None,
                     metadata={"order": "7"},
                     callback_url=None,
@@ -223,6 +240,15 @@ class World:
         return await self.owner.fetch(
             "SELECT * FROM orch.submit_attempts WHERE message_id = $1 ORDER BY attempt", job.message_id
         )
+
+    async def route(self, job: SmsJob, event: str = "sent:1") -> Any:
+        """What an event says of the way that was chosen."""
+        found = await self.owner.fetchval(
+            "SELECT detail FROM orch.message_events WHERE message_id = $1 AND event_key = $2",
+            job.message_id,
+            event,
+        )
+        return found["route"]
 
     async def events(self, job: SmsJob) -> list[str]:
         """The history by its keys, what came before the worker left out."""
@@ -314,6 +340,22 @@ async def aggregator() -> AsyncIterator[Aggregator]:
     aggregator = Aggregator(0)
     async with aggregator.serving():
         yield aggregator
+
+
+@pytest.fixture
+async def second() -> AsyncIterator[Second]:
+    second = Second(0)
+    async with second.serving():
+        yield second
+
+
+def also(second: Second) -> dict[str, object]:
+    """The settings of a room with a second aggregator."""
+    return {
+        "africastalking_base_url": f"http://127.0.0.1:{second.port}",
+        "africastalking_username": "sema",
+        "africastalking_api_key": "key-2",
+    }
 
 
 OpenRoom = Callable[..., Any]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sema_aggregators import Outcome, SubmitOutcome, TransportFailure, read_transport_failure
 from sema_common.messages.routes import Tally
-from sema_sms_worker.rules.health import PLENTY, Call, Calls, Limits, call_failed, verdict
+from sema_sms_worker.rules.health import Call, Calls, Limits, call_failed, verdict
 
 LIMITS = Limits()
 
@@ -77,23 +77,25 @@ def test_a_call_that_says_nothing_counts_once_and_before_it_ends() -> None:
     assert calls.row == 3
 
 
-def test_at_work_as_many_calls_may_leave_as_one_likes() -> None:
+def test_answers_that_keep_coming_earn_room_for_more_calls_at_once() -> None:
     calls = Calls(LIMITS)
-    calls.ended(calls.began(call(0.0)), 0.02, failed=False)
-    for _ in range(40):
-        calls.began(call(0.02))
-    assert calls.room(0.05) == PLENTY
+    assert calls.room(0.0) == LIMITS.row, "nothing is known of it"
+    now = 0.0
+    for _ in range(50):
+        calls.ended(calls.began(call(now)), now := now + 0.02, failed=False)
+    assert calls.room(now) == LIMITS.row + 50
+    assert calls.room(now + 1.1) == LIMITS.row, "what answered a while ago proves nothing"
 
 
 def test_a_slow_aggregator_is_not_taken_for_a_silent_one() -> None:
     calls = Calls(LIMITS)
     now = 0.0
     for _ in range(50):
-        calls.ended(calls.began(call(now)), now := now + 0.5, failed=False)
+        calls.ended(calls.began(call(now)), now := now + 0.2, failed=False)
     for _ in range(16):
         calls.began(call(now))
-    assert calls.room(now + 1.5) == PLENTY
-    assert calls.room(now + 2.5) == 0, "unless it takes four times as long as usual"
+    assert calls.room(now + 0.7) == LIMITS.row + 50 - 16
+    assert calls.room(now + 0.9) == 0, "unless it takes four times as long as usual"
 
 
 @given(

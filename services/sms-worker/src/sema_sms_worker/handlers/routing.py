@@ -11,6 +11,7 @@ from sema_sms_worker import metrics, store
 from sema_sms_worker.clients.health import Health
 from sema_sms_worker.clients.pacing import Pace
 from sema_sms_worker.clients.ways import Way
+from sema_sms_worker.rules.jobs import calls
 from sema_sms_worker.rules.routing import PASSING, Choice, NoRoute, Route, Standing, Table, choose
 
 log = get_logger()
@@ -98,10 +99,17 @@ class Router:
             else:
                 self._place(plan, groups, job, choice)
         for name, going in groups.items():
-            most = self._room(name, lane) * going.way.capabilities.max_bulk
-            plan.soon(going.jobs[most:])
-            del going.jobs[most:], going.choices[most:]
-            if going.jobs:
+            room = self._room(name, lane)
+            made = calls(going.jobs, going.way.capabilities)
+            plan.soon([job for call in made[room:] for job in call])
+            leaving = {(job.message_id, job.attempt) for call in made[:room] for job in call}
+            kept = [
+                (job, choice)
+                for job, choice in zip(going.jobs, going.choices, strict=True)
+                if (job.message_id, job.attempt) in leaving
+            ]
+            if kept:
+                going.jobs, going.choices = [job for job, _ in kept], [choice for _, choice in kept]
                 plan.going.append(going)
         return plan
 

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -280,10 +279,14 @@ class SubmitJobs:
                 await self._reports.publish(jobs, early=True)
             except BrokerUnavailable:
                 return [EARLY_REPORT_LOST] * len(jobs)
-        answers = await asyncio.gather(
-            *(self._call_one(way, bulk, trial) for bulk in rules.bulks(jobs, way.capabilities.max_bulk))
-        )
-        return list(chain.from_iterable(answers))
+        calls = rules.calls(jobs, way.capabilities)
+        answers = await asyncio.gather(*(self._call_one(way, bulk, trial) for bulk in calls))
+        by_job = {
+            (job.message_id, job.attempt): outcome
+            for call, outcomes in zip(calls, answers, strict=True)
+            for job, outcome in zip(call, outcomes, strict=True)
+        }
+        return [by_job[job.message_id, job.attempt] for job in jobs]
 
     async def _call_one(self, way: Way, jobs: Sequence[SmsJob], trial: str | None) -> list[SubmitOutcome]:
         if way.name == rules.TEST:

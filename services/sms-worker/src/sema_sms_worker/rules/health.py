@@ -21,7 +21,10 @@ USUAL_SHARE: Final = 0.1
 UNUSUAL: Final = 4.0
 """An aggregator is silent when nothing came back for so many usual answers' time."""
 
-PLENTY: Final = 1_000_000
+TRUST_SECONDS: Final = 1.0
+"""So long after its last answer an aggregator is trusted with more calls at once than may be lost."""
+
+TRUST_LONGEST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Calls:
         self._next = 0
         self._usual = 0.0
         self._answered = 0.0
+        self._trust = 0
         self.row = 0
         """Failures one after the other, of this process and of those it has heard of."""
 
@@ -107,6 +111,7 @@ class Calls:
             self.row += not call.stalled
             return call
         self.row = 0
+        self._trust = 1 if now - self._answered > TRUST_SECONDS else min(self._trust + 1, TRUST_LONGEST)
         self._answered = now
         took = now - call.began
         self._usual = took if not self._usual else self._usual + USUAL_SHARE * (took - self._usual)
@@ -121,14 +126,16 @@ class Calls:
         return late
 
     def room(self, now: float) -> int:
-        """How many calls may leave now: as many as one likes, until the first sign of trouble.
+        """How many calls may leave now.
 
-        From then on all that may still be lost, and what is lost already, stay below the row that shuts it.
+        All that may still be lost, and what is lost already, stay below the row that shuts it; only answers
+        that keep coming earn more, one call each, until the first sign of trouble.
         """
-        if not self.row and not self._silent(now):
-            return PLENTY
         waiting = sum(not call.stalled for call in self._out.values())
-        return max(0, self._limits.row - self.row - waiting)
+        most = self._limits.row - self.row
+        if not self.row and now - self._answered <= TRUST_SECONDS and not self._silent(now):
+            most += self._trust
+        return max(0, most - waiting)
 
     def _silent(self, now: float) -> bool:
         if not self._out:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from sema_aggregators import Submit
+from sema_aggregators import Capabilities, Submit
 from sema_common.messages.store.attempts import AttemptKey
 from sema_common.wire.sms import SmsJob, SmsJobs
 
@@ -31,6 +31,21 @@ def bulks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Slices of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def calls(jobs: Sequence[SmsJob], able: Capabilities) -> list[list[SmsJob]]:
+    """The jobs as an aggregator takes them: call by call, each within what one may hold."""
+    if not able.one_text:
+        return [list(bulk) for bulk in bulks(jobs, able.max_bulk)]
+    made: list[list[SmsJob]] = []
+    open_: dict[tuple[str, str], list[SmsJob]] = {}
+    for job in jobs:
+        call = open_.get((job.sender, job.body))
+        if call is None or len(call) >= able.max_bulk or any(job.to == other.to for other in call):
+            call = open_[job.sender, job.body] = []
+            made.append(call)
+        call.append(job)
+    return made
 
 
 def submit_of(job: SmsJob, client_id: int) -> Submit:

@@ -1,0 +1,265 @@
+"""Two aggregators: who gets what, what happens when one of them fails, and how it comes back."""
+
+import asyncio
+import time
+
+import pytest
+import redis
+from aiohttp import web
+
+from .conftest import COST, OPENING, Aggregator, OpenRoom, Second, World, also, answer, eventually  # type: ignore[import-not-found]  # mypy knows no package with a dash
+
+STILL = {"route_rest_first_seconds": 30, "route_rest_longest_seconds": 30}
+
+
+def dead() -> dict[str, object]:
+    return {"celcom_base_url": "http://127.0.0.1:9"}  # discard: nobody listens there
+
+
+async def test_the_primary_has_everything_while_it_is_well(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    async with opening(**also(second)):
+        jobs = await world.accept(20)
+        await world.publish(jobs)
+        await world.reached(jobs, "sent")
+    assert len(aggregator.texts) == 20
+    assert second.calls == []
+    assert await world.route(jobs[0]) == {"reason": "primary"}
+
+
+async def test_what_cannot_be_reached_is_passed_over_at_once(
+    world: World, opening: OpenRoom, second: Second
+) -> None:
+    began = time.monotonic()
+    async with opening(**also(second), **dead(), **STILL):
+        jobs = await world.accept(60)
+        otp = await world.accept(1, lane="priority")
+        await world.publish(jobs[:20], jobs[20:40], jobs[40:], otp)
+        rows = await world.reached([*jobs, *otp], "sent")
+    assert time.monotonic() - began < 5
+    assert {row["route_id"] for row in rows} == {"africastalking"}
+    assert sorted(second.texts) == sorted(job.body for job in [*jobs, *otp])
+    assert {row["attempt_count"] for row in rows} == {1}, "no way through uses no retry"
+    told = await world.route(jobs[0])
+    assert told["reason"] == "fallback"
+    assert told["passed_over"][0]["aggregator"] == "celcom"
+    assert told["passed_over"][0]["reason"] in ("not_connected", "failing")
+    assert await world.balance() == OPENING - 61 * COST
+
+
+async def test_after_fewer_than_twenty_lost_calls_it_is_left_alone_and_when_well_it_is_back(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    """A 5xx leaves its messages in doubt: each such call loses what it carried, so there must be few."""
+    rests = {"route_rest_first_seconds": 0.5, "route_rest_longest_seconds": 2}
+    async with opening(**also(second), **rests, in_doubt_hold_seconds=0.1):
+        ill = [web.Response(status=500) for _ in range(500)]
+        aggregator.failures = ill
+        jobs = await world.accept(100, lane="priority")
+        for job in jobs:
+            await world.publish([job])
+
+        async def settled() -> bool:
+            rows = [(await world.message(job))["status"] for job in jobs]
+            return all(status in ("sent", "failed", "queued") for status in rows) and rows.count("sent") > 75
+
+        await eventually(settled)
+        assert len(aggregator.calls) < 20
+        doubted = {text for call in aggregator.calls for text in call.texts}
+        assert not doubted & set(second.texts), "what is in doubt never goes to the other one"
+        aggregator.failures = []
+        before = len(aggregator.calls)
+
+        async def back() -> bool:
+            [job] = await world.accept(1)
+            await world.publish([job])
+            [row] = await world.reached([job], "sent")
+            return bool(row["route_id"] == "celcom") and (await world.route(job)) == {"reason": "primary"}
+
+        await eventually(back)
+        assert len(aggregator.calls) - before >= 4, "three trials, and then everything"
+
+
+@pytest.mark.parametrize("lane", ["priority", "normal"])
+async def test_a_doubt_stays_with_its_aggregator_however_ill_that_is(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second, lane: str
+) -> None:
+    async with opening(**also(second)):
+        aggregator.failures = [web.Response(status=502) for _ in range(50)]
+        jobs = await world.accept(3, lane=lane)
+        await world.publish(*([job] for job in jobs))
+        await world.reached(jobs, "failed")
+    assert second.calls == []
+    assert {a["aggregator"] for job in jobs for a in await world.attempts(job)} == {"celcom"}
+    assert await world.balance() == OPENING
+
+
+async def test_a_doubt_waits_for_its_aggregator_even_when_that_is_switched_off(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    await world.owner.execute("UPDATE core.routes SET enabled = false WHERE aggregator = 'celcom'")
+    [job] = await world.accept(1, lane="priority", valid_for=2.5)
+    await world.claimed_by_a_dead_worker(job)
+    async with opening(**also(second)):
+        await world.reached([job], "expired")
+        await world.told(job, "message.expired")
+    assert await world.events(job) == ["in_doubt:1", "resend:1", "waiting:2", "expired:2"]
+    assert aggregator.calls == second.calls == []
+    assert await world.refunds(job) == 1
+
+
+async def test_staff_switch_an_aggregator_off_and_on(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    async def went() -> str:
+        [job] = await world.accept(1)
+        await world.publish([job])
+        [row] = await world.reached([job], "sent")
+        return str(row["route_id"])
+
+    async with opening(**also(second)):
+        assert await went() == "celcom"
+        for enabled, expected in ((False, "africastalking"), (True, "celcom")):
+            await world.owner.execute(
+                "UPDATE core.routes SET enabled = $1 WHERE aggregator = 'celcom'", enabled
+            )
+
+            async def seen(expected: str = expected) -> bool:
+                return await went() == expected
+
+            await eventually(seen, 5)
+
+
+async def test_a_forced_message_waits_by_itself_and_expires_with_a_refund(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    await world.owner.execute(
+        "INSERT INTO core.account_routes (account_id, tenant_id, aggregator, mode) "
+        "VALUES ($1, $1, 'africastalking', 'forced')",
+        world.account,
+    )
+    await world.owner.execute("UPDATE core.routes SET enabled = false WHERE aggregator = 'africastalking'")
+    async with opening(**also(second)):
+        short, long = await world.accept(1, valid_for=2), await world.accept(1)
+        await world.publish([*short, *long])
+
+        async def waits() -> bool:
+            return [a["state"] for a in await world.attempts(long[0])] == ["waiting"]
+
+        await eventually(waits)
+        assert await world.events(long[0]) == ["waiting:1"]
+        assert await world.route(long[0], "waiting:1") == {
+            "reason": "none",
+            "passed_over": [{"aggregator": "africastalking", "reason": "switched_off"}],
+        }
+        await world.reached(short, "expired")
+        await world.told(short[0], "message.expired")
+        assert await world.refunds(short[0]) == 1
+        await world.owner.execute("UPDATE core.routes SET enabled = true WHERE aggregator = 'africastalking'")
+        await world.owner.execute("UPDATE orch.submit_attempts SET due_at = now() WHERE state = 'waiting'")
+        [row] = await world.reached(long, "sent")
+    assert (row["route_id"], row["attempt_count"]) == ("africastalking", 1)
+    assert await world.route(long[0]) == {"reason": "forced"}
+    assert aggregator.calls == []
+
+
+async def test_a_preferred_aggregator_has_it_while_it_can(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    await world.owner.execute(
+        "INSERT INTO core.account_routes (account_id, tenant_id, aggregator, mode) "
+        "VALUES ($1, $1, 'africastalking', 'preferred')",
+        world.account,
+    )
+    async with opening(**also(second)):
+        jobs = await world.accept(1)
+        await world.publish(jobs)
+        await world.reached(jobs, "sent")
+        assert await world.route(jobs[0]) == {"reason": "preferred"}
+        second.failures = [web.Response(status=401)]
+        jobs = await world.accept(1)
+        await world.publish(jobs)
+        [row] = await world.reached(jobs, "sent")
+    assert row["route_id"] == "celcom", "an account at fault pauses the route, and the next one takes over"
+    assert (await world.route(jobs[0]))["reason"] == "fallback"
+
+
+async def test_a_network_beyond_one_aggregator_goes_to_the_other(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    aggregator.scripts["+254763000001"] = [answer(1002)]
+    async with opening(**also(second)):
+        jobs = await world.accept(1, to="+254763000001", mno="Equitel")
+        await world.publish(jobs)
+        [row] = await world.reached(jobs, "sent")
+    assert row["route_id"] == "africastalking"
+    assert await world.events(jobs[0]) == ["retry:1", "sent:2"]
+    assert (await world.route(jobs[0], "sent:2"))["passed_over"] == [
+        {"aggregator": "celcom", "reason": "refused_before"}
+    ]
+
+
+async def test_a_429_is_no_storm(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    async with opening(**also(second), **STILL):
+        aggregator.failures = [web.Response(status=429, headers={"Retry-After": "60"}) for _ in range(100)]
+        jobs = await world.accept(60)
+        await world.publish(*(jobs[i : i + 20] for i in range(0, 60, 20)))
+        await world.reached(jobs, "sent")
+        assert len(aggregator.texts) + len(second.texts) <= 2 * len(jobs)
+        more = await world.accept(60)
+        calls = len(aggregator.calls)
+        await world.publish(*(more[i : i + 20] for i in range(0, 60, 20)))
+        await world.reached(more, "sent")
+    assert len(aggregator.calls) == calls, "Retry-After is kept"
+
+
+async def test_a_pace_is_kept(world: World, opening: OpenRoom, aggregator: Aggregator) -> None:
+    await world.owner.execute("UPDATE core.routes SET per_second = 40 WHERE aggregator = 'celcom'")
+    async with opening():
+        jobs = await world.accept(100)
+        began = time.monotonic()
+        await world.publish(*(jobs[i : i + 20] for i in range(0, 100, 20)))
+        await world.reached(jobs, "sent")
+        # Of the bucket's 40 the normal lane may take 32; the other 68 come at 40 a second.
+        assert time.monotonic() - began >= 1.5
+
+
+async def test_without_redis_it_goes_by_what_it_sees_itself(
+    world: World, opening: OpenRoom, second: Second
+) -> None:
+    nobody = {"redis_url": "redis://127.0.0.1:9/0"}
+    async with opening(**also(second), **dead(), **nobody, **STILL):
+        jobs = await world.accept(40)
+        await world.publish(jobs[:20], jobs[20:])
+        rows = await world.reached(jobs, "sent")
+    assert {row["route_id"] for row in rows} == {"africastalking"}
+
+
+async def test_two_workers_share_what_one_has_seen(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second, redis_url: str
+) -> None:
+    account = web.json_response({"response-code": 1004})
+    async with opening(**also(second), pause_first_seconds=30, pause_longest_seconds=30):
+        aggregator.failures = [account]
+        jobs = await world.accept(1)
+        await world.publish(jobs)
+        await world.reached(jobs, "sent")
+
+        async def told() -> bool:
+            with redis.Redis.from_url(redis_url) as client:
+                return bool(await asyncio.to_thread(client.hlen, "sema:routes:gates"))
+
+        await eventually(told)
+    aggregator.failures = []
+    async with opening(**also(second), pause_first_seconds=30, pause_longest_seconds=30):
+
+        async def heard() -> bool:
+            more = await world.accept(1)
+            await world.publish(more)
+            [row] = await world.reached(more, "sent")
+            return bool(row["route_id"] == "africastalking")
+
+        await eventually(heard)
