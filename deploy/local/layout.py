@@ -34,6 +34,10 @@ PORT_OFFSETS: Final = {
     "content-worker-ops": 35,
     "webhook-delivery-ops": 36,
     "webhook-receiver": 40,
+    "postgres-proxy": 51,
+    "redis-proxy": 52,
+    "rabbitmq-proxy": 53,
+    "proxies": 54,
 }
 
 SUPERUSER: Final = "sema"

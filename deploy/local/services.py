@@ -30,8 +30,17 @@ CELCOM_PARTNER_ID: Final = "36"
 AFRICASTALKING_USERNAME: Final = "semalink"
 
 
+PROXIED: Final = ("postgres", "redis", "rabbitmq")
+
+
 def programs(layout: Layout, secrets: Mapping[str, str]) -> list[Program]:
-    return [_sandbox(layout, secrets), *(_service(layout, secrets, name) for name in SERVICES)]
+    own = [_sandbox(layout, secrets), *(_service(layout, secrets, name) for name in SERVICES)]
+    return [_proxies(layout), *own] if proxied() else own
+
+
+def proxied() -> bool:
+    """Whether the services of this stack reach the stores through proxies that can be told to fail."""
+    return os.environ.get("SEMA_STORE_PROXIES") == "1"
 
 
 def environment(layout: Layout, secrets: Mapping[str, str], name: str) -> dict[str, str]:
@@ -115,10 +124,10 @@ def _service(layout: Layout, secrets: Mapping[str, str], name: str) -> Program:
     return Program(
         name=name,
         command=(sys.executable, "-m", f"sema_{name.replace('-', '_')}"),
-        env=environment(layout, secrets, name),
+        env=_through_proxies(layout, environment(layout, secrets, name)),
         cwd=ROOT,
         ready=lambda: probes.http(f"{layout.http(f'{name}-ops')}/readyz"),
-        needs=("bootstrap", "redis", "rabbitmq", "sandbox"),
+        needs=("bootstrap", "redis", "rabbitmq", "sandbox", *(("proxies",) if proxied() else ())),
         ports=(layout.port(f"{name}-ops"), *public),
     )
 
@@ -145,5 +154,37 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
         cwd=ROOT,
         ready=lambda: probes.http(f"{layout.http('sandbox')}/healthz"),
         ports=(port,),
+        grace=5.0,
+    )
+
+
+def _through_proxies(layout: Layout, env: dict[str, str]) -> dict[str, str]:
+    """The environment with each store's address replaced by its proxy's."""
+    if not proxied():
+        return env
+    moved = {f"127.0.0.1:{layout.port(n)}/": f"127.0.0.1:{layout.port(f'{n}-proxy')}/" for n in PROXIED}
+    for name in ("DATABASE_URL", "PIPELINE_DATABASE_URL", "AMQP_URL", "REDIS_URL"):
+        for address, proxy in moved.items():
+            if address in env.get(name, ""):
+                env[name] = env[name].replace(address, proxy)
+    return env
+
+
+def _proxies(layout: Layout) -> Program:
+    pairs = [f"{name}={layout.port(f'{name}-proxy')}:{layout.port(name)}" for name in PROXIED]
+    return Program(
+        name="proxies",
+        command=(
+            sys.executable,
+            "-m",
+            "deploy.local.proxies",
+            "--control",
+            str(layout.port("proxies")),
+            *pairs,
+        ),
+        env=inherited(),
+        cwd=ROOT,
+        ready=lambda: probes.http(f"{layout.http('proxies')}/healthz"),
+        ports=(layout.port("proxies"), *(layout.port(f"{name}-proxy") for name in PROXIED)),
         grace=5.0,
     )

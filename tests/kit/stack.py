@@ -96,26 +96,34 @@ QUICK: Final = {
     "RETRY_FIRST_SECONDS": "0.2",
     "RETRY_SCALE": "0.01",
     "TRACE_SAMPLE_RATIO": "1",
+    "SEMA_STORE_PROXIES": "1",
 }
+
+
+def faults_dir(layout: Layout) -> Path:
+    """Where the fault points of this stack's services look (`sema_common.platform.faults`)."""
+    return layout.run / "faults"
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """One stack for all tests of a run; a test that breaks something waits until it is whole again.
 
-    With SEMA_TEST_STACK=HOME the stack that runs there is used and left running: for writing tests.
+    With SEMA_TEST_STACK=HOME the stack of that home is used, started if need be, and left running: for writing
+    tests.
     """
-    if (kept := os.environ.get("SEMA_TEST_STACK")) is not None:
-        layout = control.find(Path(kept))
-        yield Stack(layout, read_env(layout.env_file))
-        return
-    home = DEFAULT_HOME / f"test-stack-{os.getpid()}"
+    kept = os.environ.get("SEMA_TEST_STACK")
+    home = Path(kept) if kept else DEFAULT_HOME / f"test-stack-{os.getpid()}"
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in QUICK.items():
                 patch.setenv(name, value)
-            layout = control.up(Layout(home=home, port_base=port_base(home)))
+            layout = control.find(home) if kept else Layout(home=home, port_base=port_base(home))
+            patch.setenv("FAULTS_DIR", str(faults_dir(layout)))
+            faults_dir(layout).mkdir(parents=True, exist_ok=True)
+            layout = control.up(layout)
             # Until the end: a supervisor that a test has killed is started anew with the same times.
             yield Stack(layout, read_env(layout.env_file))
     finally:
-        remove(home)
+        if not kept:
+            remove(home)
