@@ -1,66 +1,42 @@
-"""A scene: a customer under load, what is done to the stack, and the checker's judgement afterwards.
+"""The scene of a fault test, and the tables at the end of a run.
 
-Every scene has a seed and prints it; FAULT_SEED=… plays it again, FAULT_ROUNDS=… plays the long form longer.
+The whole run has one seed and prints it; `make faults SEED=…` plays it again. ROUNDS=… plays the random rounds
+longer.
 """
 
-import os
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
 
 import pytest
+from rich.console import Console
 
-from tests.kit.checker import Report, check_quiet
+from tests.faults.arming import Points
+from tests.faults.network import Network
+from tests.faults.scene import EVENTS, Scene
+from tests.faults.table import RESULTS, SEED
 from tests.kit.client import Client, Sandbox, eventually
-from tests.kit.client_load import Load
-from tests.kit.stack import Stack
-
-EVENTS: Final = ["message.sent", "message.delivered", "message.failed", "message.expired"]
-
-QUIET_SECONDS: Final = 75.0
-"""The lease of a claim (29 s), the sweep, the hold (3 s), a resend and another doubt, on a busy machine."""
-
-IN_HAND: Final = 16 * 20 + 16
-"""Messages that a kill -9 of sms-worker may leave in doubt: 16 bulks of 20, 16 singles (its settings)."""
+from tests.kit.stack import Stack, faults_dir
 
 
-@dataclass
-class Scene:
-    """One customer with a webhook; `judge` is the end of every story."""
-
-    stack: Stack
-    sandbox: Sandbox
-    client: Client
-    since: datetime
-    rng: random.Random
-
-    def load(self, rate: float = 60.0) -> Load:
-        return Load(self.client, self.rng, rate)
-
-    async def judge(self, doubts: int = 0, **known: Any) -> Report:
-        """AssertionError with every violation; what is on its way has QUIET_SECONDS to arrive."""
-        report = await check_quiet(
-            self.stack.env, self.client.history, QUIET_SECONDS, doubts=doubts, since=self.since, **known
-        )
-        print(report)
-        assert not report.violations, str(report)
-        assert all(call.message_id is not None for call in self.client.history), "a call was never answered"
-        return report
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if RESULTS.rows or RESULTS.cells:
+        terminalreporter.section("faults")
+        RESULTS.write(Console(width=150))
 
 
 @pytest.fixture
-async def scene(stack: Stack) -> AsyncIterator[Scene]:
-    seed = int(os.environ.get("FAULT_SEED", random.randrange(10**6)))
-    print(f"FAULT_SEED={seed}")
-    rng = random.Random(seed)
+async def scene(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    rng = random.Random(f"{SEED} {request.node.name}")
+    print(f"SEED={SEED}")
     account = await stack.open_account(credit="1000000")
     async with (
         Sandbox.open(stack.env["SEMA_SANDBOX_URL"]) as sandbox,
+        Network.open(stack.layout) as network,
         Client.open(stack.env["SEMA_API_URL"], account.live_key, account.account_id) as client,
     ):
-        hook = {"url": sandbox.hook_url(f"faults-{rng.getrandbits(32):08x}"), "events": EVENTS}
+        name = f"faults-{account.account_id}"
+        hook = {"url": sandbox.hook_url(name), "events": EVENTS}
 
         async def registered() -> str:
             answer = await client.post("/v1/webhooks", hook)
@@ -69,5 +45,7 @@ async def scene(stack: Stack) -> AsyncIterator[Scene]:
             return identity
 
         webhook = await eventually(registered)
-        yield Scene(stack, sandbox, client, datetime.now(UTC), rng)
+        points = Points(faults_dir(stack.layout))
+        yield Scene(stack, sandbox, network, points, client, datetime.now(UTC), rng, name)
+        points.disarm()
         await client.http.delete(f"/v1/webhooks/{webhook}")

@@ -1,6 +1,6 @@
 """The long form, `make faults`: rounds of one random fault after another under load, judged after each round.
 
-FAULT_ROUNDS (20 by default) rounds; n rounds without a violation bound the rate of one below 3/n at 95 %.
+ROUNDS (20 by default) rounds; n rounds without a violation bound the rate of one below 3/n at 95 %.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from deploy.local.services import SERVICES
-from tests.faults.conftest import IN_HAND, Scene
+from tests.faults.scene import IN_HAND, Scene
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("ROUNDS", "20"))
 FAULTS_A_ROUND = 4
 
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(600)]

@@ -47,6 +47,8 @@ class Client:
     http: httpx.AsyncClient
     account_id: UUID
     history: list[Call] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """Answers that no fault of a dependency excuses; `insist` goes on after them."""
 
     @classmethod
     @asynccontextmanager
@@ -98,7 +100,9 @@ class Client:
             except httpx.TransportError:
                 pass
             else:
-                if answer.status_code not in (409, 429, 503):
+                if answer.status_code >= 500 and answer.status_code != 503:
+                    self.broken.append(f"{answer.status_code} {answer.text[:200]}")
+                elif answer.status_code not in (409, 429, 503):
                     self._note("/v1/messages", body, key, answer)
                     return answer
             await asyncio.sleep(pause)

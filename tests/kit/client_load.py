@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final
 
+from sema_aggregators.test_mode import MAGIC
 from tests.kit.client import Client
 
 PRIORITY_SHARE: Final = 0.2
@@ -18,10 +19,12 @@ INSIST_SECONDS: Final = 90.0
 class Load:
     """`rate` messages a second, each with a text of its own, a fifth of them on the priority lane.
 
+    `magic`: the share that goes to recipients which refuse, time out or report strangely (docs/test-mode.md).
     A call that fails is repeated with its key until there is an answer; every one is in the client's history.
     """
 
-    def __init__(self, client: Client, rng: random.Random, rate: float) -> None:
+    def __init__(self, client: Client, rng: random.Random, rate: float, magic: float = 0.0) -> None:
+        self._magic = magic
         self._client = client
         self._rng = rng
         self._rate = rate
@@ -56,4 +59,6 @@ class Load:
         lane = "priority" if self._rng.random() < PRIORITY_SHARE else "normal"
         # Safaricom's 071x without the magic numbers, whose last seven digits begin with 999.
         to = f"+25471{self._rng.randrange(990):03}{self._rng.randrange(10_000):04}"
+        if self._rng.random() < self._magic:
+            to = f"+25471{self._rng.choice(sorted(MAGIC))}"
         return {"to": to, "from": "SEMALINK", "body": f"Load {self._token} {self.asked}", "lane": lane}

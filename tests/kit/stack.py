@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -26,6 +27,9 @@ from tests.kit.stores import port_base, remove
 
 # RabbitMQ needs longest to come back after a kill: some 7 s, three times that on a busy machine.
 BACK_SECONDS: Final = 30.0
+
+# The wrapper in /usr/sbin accepts only root and rabbitmq; this is what it calls.
+RABBITMQCTL: Final = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,21 @@ class Stack:
     async def start(self, *names: str) -> None:
         await asyncio.to_thread(control.up, self.layout, names)
 
+    async def broker(self, *arguments: str) -> None:
+        """One `rabbitmqctl` call, such as ("set_disk_free_limit", "900GB")."""
+        program = control.programs(self.layout)["rabbitmq"]
+        await asyncio.to_thread(
+            subprocess.run,
+            [RABBITMQCTL, *arguments],
+            env=program.env,
+            user=program.user,
+            group="nogroup" if program.user else None,
+            extra_groups=[] if program.user else None,
+            cwd=self.layout.data,
+            check=True,
+            capture_output=True,
+        )
+
     async def open_account(self, credit: str = "10000", tier: str = "enterprise") -> Opened:
         """What the operators' CLI does, in this process: an account with the approved sender SEMALINK and keys."""
         secrets = SecretBox(load(self.layout.secrets_file)["SECRETS_KEYS"])
@@ -81,11 +100,16 @@ class Stack:
             return await open_account(tx, secrets, wanted, "test")
 
     async def _back(self, name: str, killed: int) -> None:
-        status = control.read_status(self.layout)
-        assert status is not None, "the supervisor has ended"
-        state = status["programs"][name]
+        state = self.state(name)
         assert state["phase"] == "ready", state
         assert state["pid"] != killed
+
+    def state(self, name: str) -> dict[str, Any]:
+        """What the supervisor knows of a program: its phase, pid and restarts."""
+        status = control.read_status(self.layout)
+        assert status is not None, "the supervisor has ended"
+        state: dict[str, Any] = status["programs"][name]
+        return state
 
 
 # What production takes minutes for; each room checks that its times still fit together.

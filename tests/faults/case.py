@@ -1,0 +1,33 @@
+"""One fault as data: what is injected, and within what time the stack must be itself again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.scene import Injection, Scene
+
+Inject = Callable[[Scene, Injection], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`within`: seconds from the end of the fault to the delivery of a message that is sent then.
+
+    `rate`: messages a second meanwhile. `doubts`: messages that may be in doubt afterwards, `known`: what else the
+    checker is told. `short`: part of `make test` too.
+    """
+
+    fault: str
+    injected: str
+    within: float
+    inject: Inject
+    rate: float = 60.0
+    doubts: int = 0
+    short: bool = False
+    known: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.fault} {self.inject.__name__}"

@@ -1,0 +1,120 @@
+"""Faults of our own processes: killed at a random instant, told to end under load, given poison."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import Any, Final
+
+import aio_pika
+import asyncpg
+import httpx
+
+from deploy.local.services import SERVICES
+from tests.faults.case import Case
+from tests.faults.scene import IN_HAND, Injection, Scene
+from tests.kit.client import eventually
+
+DRAIN_SECONDS: Final = 28.0
+"""25 s for what closes in order, and what the watchdog allows on top (`sema_common.platform.runtime`)."""
+
+
+async def each_killed(scene: Scene, injection: Injection) -> None:
+    """The aggregator takes 100 ms, so that every kill of sms-worker finds submits in flight."""
+    async with scene.sandbox.scripted(latency_ms=100):
+        for name in scene.rng.sample(SERVICES, len(SERVICES)):
+            await asyncio.sleep(scene.rng.uniform(0.1, 0.6))
+            scene.stack.signal(name, signal.SIGKILL)
+        injection.lifted()
+        await eventually(lambda: all_ready(scene), 60.0)
+
+
+async def all_ready(scene: Scene) -> None:
+    for name in SERVICES:
+        state = scene.stack.state(name)
+        assert state["phase"] == "ready", (name, state)
+
+
+async def each_told_to_end(scene: Scene, injection: Injection) -> None:
+    """SIGTERM, one room after the other: each finishes what it has, in time, and the door drops nothing."""
+    failed: list[str] = []
+    log = scene.stack.layout.log_file("supervisor")
+    before = len(log.read_text())
+    asking = asyncio.create_task(_ask_without_pause(scene, failed))
+    for name in scene.rng.sample(SERVICES, len(SERVICES)):
+        pid = scene.stack.signal(name, signal.SIGTERM)
+        started = time.monotonic()
+        await eventually(lambda name=name, pid=pid: _replaced(scene, name, pid), 60.0)  # type: ignore[misc]
+        assert time.monotonic() - started < DRAIN_SECONDS, name
+    injection.lifted()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert not failed, failed[:5]
+    said = log.read_text()[before:]
+    assert said.count("ended with 0 ") == len(SERVICES), said
+
+
+async def _replaced(scene: Scene, name: str, pid: int) -> None:
+    state = scene.stack.state(name)
+    assert state["phase"] == "ready", state
+    assert state["pid"] != pid
+
+
+async def _ask_without_pause(scene: Scene, failed: list[str]) -> None:
+    """Each request on a connection of its own: refused is what a load balancer would not have sent."""
+    while True:
+        async with httpx.AsyncClient(base_url=scene.stack.env["SEMA_API_URL"], timeout=20.0) as http:
+            try:
+                answer = await http.get("/healthz")
+                if answer.status_code != 200:
+                    failed.append(str(answer.status_code))
+            except httpx.ConnectError:
+                await asyncio.sleep(0.02)
+            except httpx.TransportError as exc:
+                failed.append(repr(exc))
+
+
+async def poison(scene: Scene, _: Injection) -> None:
+    """Nobody can read it: into the dead letters at once, with the reason, while everything else flows."""
+    bodies: tuple[tuple[str, int, bytes], ...] = (
+        ("sms.jobs", 1, b"not json"),
+        ("sms.jobs", 1, b'{"jobs": [{"message_id": 7}]}'),
+        ("sms.jobs", 99, b"{}"),
+        ("nobody.knows", 1, b"{}"),
+        ("sms.jobs", 1, b'{"jobs": "' + b"x" * 10_000_000 + b'"}'),
+    )
+    connection = await aio_pika.connect(scene.stack.env["AMQP_URL"])
+    async with connection, connection.channel() as channel:
+        for queue in ("sms.normal", "sms.priority", "dlr.inbound", "webhooks.outbound"):
+            for type_, version, body in bodies:
+                message = aio_pika.Message(body, type=type_, headers={"version": version})
+                await channel.default_exchange.publish(message, queue)
+    expected = 4 * len(bodies)
+    db = await asyncpg.connect(scene.stack.env["DATABASE_URL"])
+
+    async def kept() -> list[Any]:
+        rows = await db.fetch(
+            "SELECT id, queue, reason FROM core.dead_letters WHERE state = 'open' AND dead_at >= $1",
+            scene.since,
+        )
+        assert len(rows) == expected, [tuple(row.values()) for row in rows]
+        return rows
+
+    try:
+        rows = await eventually(kept, 60.0)
+        assert all(row["reason"].startswith(("malformed", "unknown message")) for row in rows), rows
+        # The operator's decision, so that the checker finds no letter that waits for one.
+        await db.execute(
+            "UPDATE core.dead_letters SET state = 'discarded' WHERE id = ANY($1::uuid[])",
+            [row["id"] for row in rows],
+        )
+    finally:
+        await db.close()
+
+
+CASES: Final = (
+    Case("F4 F5 F7", "each room killed -9 at a random instant", 20, each_killed, doubts=IN_HAND, short=True),
+    Case("F34", "each room told to end (SIGTERM)", 20, each_told_to_end, short=True),
+    Case("F35", "poison in four queues, 10 MB of it too", 10, poison, short=True),
+)
