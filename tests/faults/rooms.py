@@ -69,7 +69,7 @@ async def _ask_without_pause(scene: Scene, failed: list[str]) -> None:
                 answer = await http.get("/healthz")
                 if answer.status_code != 200:
                     failed.append(str(answer.status_code))
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ReadError):  # the latter: reset before anybody took it
                 await asyncio.sleep(0.02)
             except httpx.TransportError as exc:
                 failed.append(repr(exc))

@@ -21,7 +21,7 @@ AWAY_SECONDS: Final = 8.0
 ALARM_SECONDS: Final = 7.0
 """Longer than a publish may take (5 s): some of them are given up, and arrive late."""
 
-ANSWER_SECONDS: Final = 6.0
+ANSWER_SECONDS: Final = 5.5
 CACHE_SECONDS: Final = 0.1
 """What a Redis that is away may add to a send."""
 
@@ -103,18 +103,23 @@ async def commits_unanswered(scene: Scene, _: Injection) -> None:
 async def database_frozen(scene: Scene, injection: Injection) -> None:
     """Requests end with 503 in time, also those that come twenty at once; the process stays healthy."""
     body = {"to": "+254712000001", "from": "SEMALINK", "body": "While it stands still"}
-    with scene.stack.frozen("postgres"):
-        started = time.monotonic()
-        while time.monotonic() - started < AWAY_SECONDS:
-            asked = time.monotonic()
-            answers = await asyncio.gather(
-                *(scene.client.http.post("/v1/messages", json=body) for _ in range(20))
-            )
-            assert time.monotonic() - asked < ANSWER_SECONDS
-            assert {answer.status_code for answer in answers} == {503}
-            assert all("retry-after" in answer.headers for answer in answers)
-            assert (await scene.client.http.get("/healthz")).status_code == 200
-    injection.lifted()
+    longest = 0.0
+    # Connections of its own: those of the load are all waiting.
+    async with httpx.AsyncClient(
+        base_url=scene.client.http.base_url, headers=scene.client.http.headers, timeout=20.0
+    ) as http:
+        with scene.stack.frozen("postgres"):
+            started = time.monotonic()
+            while time.monotonic() - started < AWAY_SECONDS:
+                asked = time.monotonic()
+                answers = await asyncio.gather(*(http.post("/v1/messages", json=body) for _ in range(20)))
+                longest = max(longest, time.monotonic() - asked)
+                assert {answer.status_code for answer in answers} == {503}
+                assert all("retry-after" in answer.headers for answer in answers)
+                assert (await http.get("/healthz")).status_code == 200
+        injection.lifted()
+    print(f"longest answer while Postgres stood still: {longest:.2f} s")
+    assert longest < ANSWER_SECONDS
 
 
 async def balance_locked(scene: Scene, injection: Injection) -> None:

@@ -75,6 +75,15 @@ class GroupCommit(Generic[T, R]):
             self._full.set()
         return await waiter
 
+    def turn_away(self, reason: Exception) -> None:
+        """Answer what waits for a batch with `reason`, unwritten: a store that has just failed slowly would only
+        fail each further batch as slowly."""
+        for _, waiter in self._queue:
+            if not waiter.done():
+                waiter.set_exception(reason)
+        self._queue.clear()
+        self._waiting = 0
+
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
         return self

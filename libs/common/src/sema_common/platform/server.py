@@ -21,6 +21,9 @@ KEEPALIVE_SECONDS: Final = 75
 the one that sends, or a request meets a connection that is just going away."""
 
 
+LAST_WORDS_SECONDS: Final = 0.1
+"""From the last connection to the end of idle ones: a request that is on its way comes in."""
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of request line and headers together; nginx takes 32 KiB by default."""
 
@@ -123,6 +126,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hear out connections that were accepted this very moment: uvicorn hangs up on whoever it has not
+        read yet, as if it were idle."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        await super().shutdown(sockets)
 
 
 @asynccontextmanager

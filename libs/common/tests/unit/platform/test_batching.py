@@ -172,3 +172,21 @@ async def test_a_cancellation_from_within_fails_its_batch_and_not_the_worker() -
             await group.submit(1)
         broken = False
         assert await group.submit(2) == 2
+
+
+async def test_what_waits_can_be_turned_away_unwritten(until: Until) -> None:
+    store = Store()
+    store.gate.clear()
+    async with GroupCommit(store.commit, max_batch=1, max_queue=10) as group:
+        first = asyncio.create_task(group.submit(1))
+        await store.entered.wait()
+        rest = [asyncio.create_task(group.submit(n)) for n in (2, 3)]
+        await until(lambda: len(group) == 2)
+        group.turn_away(Overloaded("away"))
+        assert [type(each) for each in await asyncio.gather(*rest, return_exceptions=True)] == [
+            Overloaded
+        ] * 2
+        store.gate.set()
+        assert await first == 2
+        assert await group.submit(4) == 8
+    assert store.batches == [[1], [4]]

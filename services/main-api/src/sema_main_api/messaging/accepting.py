@@ -6,6 +6,7 @@ it stalls nobody. When the answer to COMMIT is lost, nobody is answered before t
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from types import TracebackType
@@ -41,7 +42,12 @@ MAX_WAITING: Final = 16_000
 """Messages in memory: at 8,000/s, as batches reach, the last one still gets its answer in two seconds."""
 
 ACCEPT_SECONDS: Final = 3.0
-"""Longest accept transaction: with one more ahead of it in the queue a request still ends within 6 s."""
+"""Longest accept transaction. Who waits behind one that takes so long shares its failure (`SLOW_SECONDS`), and the
+look-up after a lost COMMIT has what is left of 5 s: no request waits longer for its 503."""
+
+SLOW_SECONDS: Final = 1.0
+"""A transaction that failed after this long has met a store that does not answer, rather than one that has just come
+back: the next one would fail as slowly."""
 
 WAIT_FOR_LOCK_SECONDS: Final = 4.0
 """A little more than the role's lock_timeout of 3 s, which is what ends the wait."""
@@ -49,7 +55,7 @@ WAIT_FOR_LOCK_SECONDS: Final = 4.0
 MAX_LOCK_WAITERS: Final = 4
 """Transactions that wait for busy balances at a time; the pool keeps connections for everybody else."""
 
-LOOK_UP_SECONDS: Final = 3.0
+LOOK_UP_SECONDS: Final = 1.9
 
 Result = Answer | Refused
 Deferred = asyncio.Future[Result]
@@ -108,6 +114,7 @@ class Accepting:
         payers = {submission.asker.billing_account_id for submission in submissions}
         decided = Decided()
         taken: list[Submission] = []
+        started = time.monotonic()
         try:
             async with self._db.transaction(ACCEPT_SECONDS) as tx:
                 balances = await ledger.lock_free_balances(tx, payers)
@@ -115,7 +122,11 @@ class Accepting:
                 decided = await self._write(tx, taken, balances)
             fault("api.after_commit")
         except OutcomeUnknown:
+            self._turn_away_if_slow(started)
             await self._look_up(decided, balances)
+        except StoreUnavailable:
+            self._turn_away_if_slow(started)
+            raise
         self._relay.offer(decided.accepted)
         if len(taken) == len(submissions):
             return decided.answers
@@ -124,6 +135,10 @@ class Accepting:
             next(answers) if submission.asker.billing_account_id in balances else self._defer(submission)
             for submission in submissions
         ]
+
+    def _turn_away_if_slow(self, started: float) -> None:
+        if time.monotonic() - started > SLOW_SECONDS:
+            self._commits.turn_away(StoreUnavailable("the database does not answer", after=1.0))
 
     @staticmethod
     async def _write(
