@@ -255,7 +255,7 @@ CASES: Final = (
     Case("F14", "Postgres restarted (fast)", 5, restarted("postgres", signal.SIGINT), short=True),
     Case("F15", "Postgres killed -9", 10, restarted("postgres", signal.SIGKILL)),
     Case("F15", "answers to COMMIT lost, 30 %, 3 s", 10, commits_unanswered, short=True),
-    Case("F17", f"Postgres frozen for {AWAY_SECONDS:g} s", 10, database_frozen, short=True),
+    Case("F17", f"Postgres frozen for {AWAY_SECONDS:g} s", 10, database_frozen, short=True, rate=10.0),
     Case("F18", "one balance locked", 5, balance_locked, short=True, rate=20.0),
     Case("F21", "Redis killed -9, empty afterwards", 5, restarted("redis", signal.SIGKILL)),
     Case("F21", "Redis frozen", 5, cache_frozen, short=True, rate=10.0),
