@@ -65,7 +65,9 @@ async def keep_letters(db: Database, letters: Sequence[DeadLetter]) -> None:
 def letter_id(letter: DeadLetter) -> UUID:
     """The same death read twice is one row; a message that was sent again and died again is another."""
     body = sha256(letter.body).hexdigest()
-    return event_id("dead_letter", letter.queue, letter.event_id, letter.dead_at, body)
+    return event_id(
+        "dead_letter", letter.queue, letter.event_id, letter.dead_at, letter.type, letter.version, body
+    )
 
 
 def _text(value: object) -> str:
