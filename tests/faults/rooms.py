@@ -11,6 +11,7 @@ import aio_pika
 import asyncpg
 import httpx
 
+from deploy.local.programs import birth
 from deploy.local.services import SERVICES
 from tests.faults.case import Case
 from tests.faults.scene import IN_HAND, Injection, Scene
@@ -34,6 +35,7 @@ async def all_ready(scene: Scene) -> None:
     for name in SERVICES:
         state = scene.stack.state(name)
         assert state["phase"] == "ready", (name, state)
+        assert birth(state["pid"]), f"{name} has ended, and the supervisor has not seen that yet"
 
 
 async def each_told_to_end(scene: Scene, injection: Injection) -> None:
