@@ -57,8 +57,12 @@ test: check ## Everything: check, then all tests against real stores and the who
 	$(PYTEST) -q -p no:randomly -m "stack and not long"
 
 .PHONY: faults
-faults: .venv/.ok ## The long fault runs
-	$(PYTEST) -v tests/faults
+faults: .venv/.ok ## Every fault and fault point on a stack of its own, with a table of what healed when (SEED=…)
+	SEED="$(SEED)" $(PYTEST) -v -p no:randomly tests/faults
+
+.PHONY: mutants
+mutants: .venv/.ok ## Seeded defects, each of which a test must catch (ONLY='ledger redirects')
+	@ONLY="$(ONLY)" $(PYTHON) -m tests.mutants
 
 .PHONY: bench
 bench: .venv/.ok ## The table of what this machine carries, each figure beside its baseline

@@ -56,6 +56,9 @@ class Scene:
     rng: random.Random
     hook: str
     rows: list[Row] = field(default_factory=list)
+    slack: float = 1.0
+    """How many times longer healing may take: beside the other tests of a busy machine, twice."""
+
     _probes: int = 0
 
     def load(self, rate: float = 60.0, magic: float = 0.0) -> Load:
@@ -73,7 +76,9 @@ class Scene:
         ended = injection.ended or time.monotonic()
         await self.probe(within)
         row.seconds = time.monotonic() - ended
-        assert row.seconds <= within, f"{number}: healed after {row.seconds:.1f} s, {within:g} s are allowed"
+        assert row.seconds <= within * self.slack, (
+            f"{number}: healed after {row.seconds:.1f} s, {within:g} s are allowed"
+        )
 
     async def probe(self, seconds: float) -> None:
         """One more message, from its acceptance to its delivery; a few more seconds tell late from never."""

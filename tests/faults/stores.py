@@ -236,7 +236,7 @@ async def _ready(scene: Scene) -> None:
 CASES: Final = (
     Case("F8", "RabbitMQ killed -9", 30, restarted("rabbitmq", signal.SIGKILL), short=True),
     Case("F8", "RabbitMQ restarted", 30, restarted("rabbitmq", signal.SIGTERM)),
-    Case("F9", f"RabbitMQ away for {AWAY_SECONDS:g} s", 30, broker_away, short=True),
+    Case("F9", f"RabbitMQ away for {AWAY_SECONDS:g} s", 30, broker_away),
     Case(
         "F10",
         f"RabbitMQ's disk alarm for {ALARM_SECONDS:g} s",
@@ -250,7 +250,7 @@ CASES: Final = (
         30,
         alarm("set_vm_memory_high_watermark", "0.0000001", "0.4"),
     ),
-    Case("F11", "RabbitMQ's connections half-open", 30, broker_half_open, short=True),
+    Case("F11", "RabbitMQ's connections half-open", 30, broker_half_open),
     Case("F13", "two queues deleted", 30, queue_missing, rate=5.0),
     Case("F14", "Postgres restarted (fast)", 5, restarted("postgres", signal.SIGINT), short=True),
     Case("F15", "Postgres killed -9", 10, restarted("postgres", signal.SIGKILL)),

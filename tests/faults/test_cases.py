@@ -27,6 +27,7 @@ async def test_a_fault(scene: Scene, case: Case) -> None:
 
 async def test_one_fault_after_the_other(scene: Scene) -> None:
     """The short form: the same faults in one story, judged once at its end."""
+    scene.slack = 2.0
     short = [case for case in CASES if case.short]
     for case in scene.rng.sample(short, len(short)):
         async with (

@@ -21,7 +21,7 @@ KEEPALIVE_SECONDS: Final = 75
 the one that sends, or a request meets a connection that is just going away."""
 
 
-LAST_WORDS_SECONDS: Final = 0.1
+LAST_WORDS_SECONDS: Final = 0.25
 """From the last connection to the end of idle ones: a request that is on its way comes in."""
 
 MAX_HEAD: Final = 64 * 1024
