@@ -36,6 +36,9 @@ MOST_SHOWN: Final = 10
 NEVER_REPORTED: Final = tuple(digits for digits, script in MAGIC.items() if not script.reports)
 """Magic recipients whose messages stay `sent`."""
 
+TEST_ROUTE: Final = "test"
+"""Played inside sms-worker: nobody outside could witness it."""
+
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Text = tuple[str, str]
@@ -215,11 +218,14 @@ def _judge_submits(
     witness: Iterable[Mapping[str, Any]], messages: Sequence[Message], since: datetime
 ) -> Iterator[Violation]:
     """What the aggregator says that it took, against what we say that it took."""
-    taken: Counter[Text] = Counter((entry["to"], entry["text"]) for entry in witness)
+    books: defaultdict[Text, Counter[str]] = defaultdict(Counter)
+    for entry in witness:
+        books[entry["to"], entry["text"]][entry["aggregator"]] += 1
     by_text: defaultdict[Text, list[Message]] = defaultdict(list)
     for message in messages:
         by_text[message.text].append(message)
-    for text, number in taken.items():
+    for text, taken in books.items():
+        number = taken.total()
         group = by_text.get(text)
         if group is None:
             yield Violation("phantom_submit", text[0], f"the aggregator took {number}, nobody asked for it")
@@ -228,16 +234,21 @@ def _judge_submits(
         if not live:
             yield Violation("test_escaped", str(group[0].id), "a test message reached the aggregator")
             continue
+        if len(taken) > len(live):
+            yield Violation(
+                "submitted_to_both", str(live[0].id), f"one message, taken by {' and '.join(taken)}"
+            )
+            continue
         # The priority lane may resend a doubt, once and to the same aggregator; the normal lane never.
         allowed = sum(min(m.perhaps_taken, 2) if m.lane == "priority" else 1 for m in live)
         if number > allowed:
             detail = f"the aggregator took {number}, {allowed} at most are excused"
             yield Violation("duplicate_submit", str(live[0].id), detail)
     for text, group in by_text.items():
-        claimed = sum(m.taken for m in group if m.route == "celcom" and m.at >= since)
-        if claimed > taken[text]:
-            detail = f"{claimed} recorded as accepted, {taken[text]} were"
-            yield Violation("submit_unwitnessed", str(group[0].id), detail)
+        for name, claimed in Counter(m.route for m in group if m.taken and m.at >= since).items():
+            if name != TEST_ROUTE and claimed > books[text][name or ""]:
+                detail = f"{claimed} recorded as accepted by {name}, {books[text][name or '']} were"
+                yield Violation("submit_unwitnessed", str(group[0].id), detail)
 
 
 def _judge_debts(
@@ -301,7 +312,7 @@ async def gather(env: Mapping[str, str], calls: Sequence[Call] | None = None, **
             await connection.close()
         names = {_hook(row["url"]) for row in urls if row["url"].startswith(env["SEMA_SANDBOX_URL"])}
         hooks = {name: await sandbox.received(name) for name in sorted(names)}
-        known.setdefault("witness", await sandbox.witness())
+        known.setdefault("witness", await sandbox.witnesses())
     return Evidence(
         dsn=env["DATABASE_URL"], calls=calls, hooks=hooks, queues=await queue_depths(env), **known
     )

@@ -15,12 +15,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
 
+AGGREGATORS: Final = ("celcom", "africastalking")
 FINAL: Final = frozenset({"delivered", "failed", "expired"})
 ANSWER_SECONDS: Final = 10.0
 """Longer than any answer may take: what is later is a hang, and shows as one."""
@@ -173,14 +174,19 @@ class Sandbox:
             yield cls(http)
 
     @asynccontextmanager
-    async def scripted(self, **script: Any) -> AsyncIterator[None]:
-        """Celcom behaves like this inside the block, and well again after it."""
-        answer = await self.http.put("/_control/celcom", json=script)
-        assert answer.status_code == 200, answer.text
+    async def scripted(
+        self, *aggregators: Literal["celcom", "africastalking"], **script: Any
+    ) -> AsyncIterator[None]:
+        """These behave like this inside the block, and well again after it; without any name: both."""
+        names = aggregators or AGGREGATORS
         try:
+            for name in names:
+                answer = await self.http.put(f"/_control/{name}", json=script)
+                assert answer.status_code == 200, answer.text
             yield
         finally:
-            await self.http.post("/_control/celcom/reset")
+            for name in names:
+                await self.http.post(f"/_control/{name}/reset")
 
     async def answer_hook(self, name: str, status: int = 200, latency_ms: float = 0.0) -> None:
         """How receiver `name` answers from now on."""
@@ -196,13 +202,18 @@ class Sandbox:
         data: list[dict[str, Any]] = (await self.http.get(f"/_hooks/{name}")).json()["data"]
         return data
 
-    async def witness(self, since: int = 0) -> list[dict[str, Any]]:
-        """All that Celcom accepted, in order."""
+    async def witness(self, since: int = 0, aggregator: str = "celcom") -> list[dict[str, Any]]:
+        """All that this aggregator accepted, in order."""
         found: list[dict[str, Any]] = []
-        while page := (await self.http.get("/_received/celcom", params={"since": since})).json()["data"]:
+        path = f"/_received/{aggregator}"
+        while page := (await self.http.get(path, params={"since": since})).json()["data"]:
             found += page
             since = page[-1]["seq"]
-        return found
+        return [{**entry, "aggregator": aggregator} for entry in found]
+
+    async def witnesses(self) -> list[dict[str, Any]]:
+        """All that any aggregator accepted."""
+        return [entry for name in AGGREGATORS for entry in await self.witness(aggregator=name)]
 
 
 def verify(receipt: Mapping[str, Any], secret: str, tolerance: float = 300.0) -> dict[str, Any]:

@@ -65,7 +65,7 @@ async def world(database: TestDatabase) -> AsyncIterator[World]:
     evidence = Evidence(
         dsn=database.owner_dsn,
         calls=[Call(account, (_to(id_), f"text {id_}"), f"key {id_}", 202, id_) for id_ in (good, bad)],
-        witness=[{"seq": 1, "to": _to(good), "text": f"text {good}"}],
+        witness=[{"seq": 1, "to": _to(good), "text": f"text {good}", "aggregator": "celcom"}],
         hooks={
             "shop": [
                 {"headers": {"webhook-id": str(event_id("message", id_, status))}, "body": status}
@@ -259,6 +259,9 @@ async def test_what_the_witness_contradicts_is_found(world: World) -> None:
     assert await world.rules(witness=[entry, entry]) == {"duplicate_submit"}
     assert await world.rules(witness=[entry, {**entry, "text": "another"}]) == {"phantom_submit"}
     assert await world.rules(witness=[]) == {"submit_unwitnessed"}
+    assert await world.rules(witness=[{**entry, "aggregator": "africastalking"}]) == {"submit_unwitnessed"}
+    both = [entry, {**entry, "aggregator": "africastalking"}]
+    assert await world.rules(witness=both) == {"submitted_to_both"}
 
 
 async def test_what_receivers_contradict_is_found(world: World) -> None:
