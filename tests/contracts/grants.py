@@ -55,8 +55,10 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.users": "SIU",
         "dlr.dlrs": "S",
         "dlr.quarantine": "SD U(state decided_at decided_by told_at)",
+        "dlr.withheld_refunds": "S",
         "orch.idempotency_keys": "SIUD",
         "orch.message_events": "SI",
+        "orch.report_polls": "S",
         "orch.sms_messages": "SIU",
         "orch.submit_attempts": "SI U(aggregator choice claimed_at state code detail finished_at due_at)",
         "webhooks.deliveries": "S",
@@ -70,6 +72,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "billing.credits": "S U(balance)",
         "core.dead_letters": "SI",
         "orch.message_events": "SI",
+        "orch.report_polls": "SIU",
         "orch.sms_messages": "S U(status status_updated_at queued_at sent_at processed_at route_id aggregator_id"
         " attempt_count last_error updated_at)",
         "orch.submit_attempts": "SIUD",
@@ -81,6 +84,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.dead_letters": "SI",
         "dlr.dlrs": "SIU",
         "dlr.quarantine": "SI",
+        "dlr.withheld_refunds": "SID",
         "orch.message_events": "SI",
         "orch.sms_messages": "S U(status status_updated_at delivered_at processed_at last_error updated_at)",
         "orch.submit_attempts": "S",
@@ -108,5 +112,5 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
     },
 }
 
-FUNCTIONS: Final = {"orch.ensure_partitions(integer)": (PIPELINE,)}
+FUNCTIONS: Final = {"orch.ensure_partitions(integer)": (PIPELINE,), "dlr.drop_partitions(integer)": (DLR,)}
 """SECURITY DEFINER functions, which lend their owner's rights: who may call each."""

@@ -7,13 +7,21 @@ from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.dead_letters import drain
 from sema_common.platform.runtime import Room
-from sema_common.wire.dlr import RawDlrs, RematchDlrs
+from sema_common.wire.dlr import OverdueMessages, RawDlrs, RematchDlrs
 from sema_common.wire.queues import DLR_INBOUND
 from sema_dlr_processor.handlers import ReportHandler
-from sema_dlr_processor.loops import REMATCH_SECONDS, WATCH_SECONDS, Rematch
+from sema_dlr_processor.loops import (
+    EXPIRE_SECONDS,
+    PURGE_SECONDS,
+    REMATCH_SECONDS,
+    WATCH_SECONDS,
+    Expire,
+    Purge,
+    Rematch,
+)
 from sema_dlr_processor.settings import Settings
 
-SCHEMA_REVISION: Final = "0007"
+SCHEMA_REVISION: Final = "0009"
 
 
 async def open_room(room: Room, settings: Settings) -> None:
@@ -29,11 +37,14 @@ async def open_room(room: Room, settings: Settings) -> None:
     rematch = Rematch(db, bus, timedelta(hours=settings.abandon_hours))
     await room.every("rematch", REMATCH_SECONDS, rematch.find)
     await room.every("watch", WATCH_SECONDS, rematch.watch)
+    no_report = timedelta(hours=settings.no_report_hours)
+    await room.every("expire", EXPIRE_SECONDS, Expire(db, bus, no_report).find)
+    await room.every("purge", PURGE_SECONDS, Purge(db, settings.reports_kept_days).drop)
     await room.open(drain(bus, db, DLR_INBOUND), "dead letters")
-    handler = ReportHandler(db, bus)
+    handler = ReportHandler(db, bus, no_report)
     consumer = bus.consume_batches(
         DLR_INBOUND,
-        [RawDlrs, RematchDlrs],
+        [RawDlrs, RematchDlrs, OverdueMessages],
         handler.handle,
         prefetch=settings.batch_reports * settings.batches_in_flight,
         max_items=settings.batch_reports,

@@ -7,10 +7,12 @@ changes nothing, counts nothing, and repeats its telling.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from sema_aggregators import READERS
 from sema_common.billing import ledger
 from sema_common.messages.status import FINAL, Status
 from sema_common.messages.store import reports as messages
@@ -23,12 +25,11 @@ from sema_common.platform.db import Database, Tx
 from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
-from sema_common.wire.dlr import RawDlrs, RematchDlrs
 from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Fact, bundle_facts
 from sema_dlr_processor import metrics, rules, store
-from sema_dlr_processor.reading import Unread, open_inbox
-from sema_dlr_processor.rules import Kept
+from sema_dlr_processor.reading import Inbound, Unread, open_inbox, set_aside
+from sema_dlr_processor.rules import NO_REPORT, Kept
 from sema_dlr_processor.store import Filed
 
 log = get_logger()
@@ -38,46 +39,66 @@ log = get_logger()
 class Case:
     """What the batch says of one message, and what became of it.
 
-    `row` is the message as the batch leaves it, None once it is archived. `was` is the status that it moved
-    from, None when it stays where it is. `handled_before`: a report of it was filed by an earlier try, and
-    nobody knows whether its fact was told.
+    `overdue`: its time may be over. `row` is the message as the batch leaves it, None once it is archived. `was`
+    is the status that it moved from, None when it stays where it is. `handled_before`: a report of it was filed
+    by an earlier try, and nobody knows whether its fact was told.
     """
 
     reports: list[Kept] = field(default_factory=list)
+    overdue: bool = False
     row: MessageRow | None = None
     was: Status | None = None
     refunded: bool = False
+    withheld: bool = False
     handled_before: bool = False
+
+    @property
+    def is_unreported(self) -> bool:
+        """It has expired because no report came."""
+        row = self.row
+        return row is not None and row.status == "expired" and (row.last_error or {}).get("code") == NO_REPORT
+
+    @property
+    def is_to_be_told(self) -> bool:
+        """It moved; or it ended in an earlier try, and nobody knows whether that was told."""
+        if self.row is None or self.row.status not in FINAL:
+            return False
+        return self.was is not None or self.handled_before or (self.overdue and self.is_unreported)
+
+
+@dataclass(slots=True)
+class Matched:
+    """The reports of a batch: by their messages; of submits that nobody knows (yet); of somebody else's messages."""
+
+    cases: dict[UUID, Case] = field(default_factory=dict)
+    strangers: list[Kept] = field(default_factory=list)
+    foreign: list[tuple[Kept, str]] = field(default_factory=list)
 
 
 class ReportHandler:
-    """Handles `dlr.inbound`."""
+    """Handles `dlr.inbound`. `no_report`: how long after its submit a message waits for a report."""
 
-    def __init__(self, db: Database, bus: Bus) -> None:
+    def __init__(self, db: Database, bus: Bus, no_report: timedelta) -> None:
         self._db = db
         self._bus = bus
+        self._no_report = no_report
 
-    async def handle(self, deliveries: list[Delivery[RawDlrs | RematchDlrs]]) -> None:
+    async def handle(self, deliveries: list[Delivery[Inbound]]) -> None:
         """One batch: acknowledged once it is written and told."""
         inbox = open_inbox(deliveries)
         async with self._db.transaction() as tx:
-            unread = await store.quarantine(tx, inbox.unread)
             kept = inbox.kept + await store.read(tx, inbox.stored)
-            cases, strangers = await match(tx, kept)
+            matched = await match(tx, kept, inbox.overdue)
+            aside = [set_aside(one, reason) for one, reason in matched.foreign]
+            unread = await store.quarantine(tx, [*inbox.unread, *aside])
             fault("dlr.after_match")
-            await move(tx, cases)
+            await move(tx, matched.cases, self._no_report)
             fault("dlr.after_transition")
-            filed = await file(tx, cases, strangers)
+            filed = await file(tx, matched)
             fault("dlr.before_commit")
         fault("dlr.before_webhook_enqueue")
-        count(unread, filed, cases.values())
-        await self._tell(
-            [
-                fact_of(case.row)
-                for case in cases.values()
-                if case.row and (case.was or (case.handled_before and case.row.status in FINAL))
-            ]
-        )
+        count(unread, filed, matched.cases.values())
+        await self._tell([fact_of(c.row) for c in matched.cases.values() if c.row and c.is_to_be_told])
         fault("dlr.before_ack")
 
     async def _tell(self, facts: Sequence[Fact]) -> None:
@@ -87,28 +108,68 @@ class ReportHandler:
                 raise outcome
 
 
-async def match(tx: Tx, kept: Sequence[Kept]) -> tuple[dict[UUID, Case], list[Kept]]:
-    """A case for each message that the reports are about, and the reports whose submit nobody knows (yet)."""
-    submits = await messages.find_submits(tx, [one.key for one in kept]) if kept else {}
+async def match(tx: Tx, kept: Sequence[Kept], overdue: Iterable[UUID] = ()) -> Matched:
+    """Find the message of each report, and set aside what claims a message that cannot be meant."""
+    found = Matched()
     cases: defaultdict[UUID, Case] = defaultdict(Case)
-    strangers: list[Kept] = []
+    submits = await messages.find_submits(tx, [one.key for one in kept]) if kept else {}
     for one in kept:
         message_id = submits.get(one.key)
-        (strangers if message_id is None else cases[message_id].reports).append(one)
-    return cases, strangers
+        (found.strangers if message_id is None else cases[message_id].reports).append(one)
+    for message_id in overdue:
+        cases[message_id].overdue = True
+    found.cases = cases
+    await _set_foreign_aside(tx, found)
+    return found
 
 
-async def move(tx: Tx, cases: dict[UUID, Case]) -> None:
-    """Move each message to the highest status reported of it, if that climbs, and refund whom the policy says."""
-    said = (rules.reported(message_id, case.reports) for message_id, case in cases.items())
-    wanted = [reported for reported in said if reported is not None]
+async def _set_foreign_aside(tx: Tx, found: Matched) -> None:
+    """Whoever has one aggregator's URL must not move another's messages, nor somebody else's by a wrong id."""
+    claimed = [
+        (name, one.report.aggregator_id)
+        for one in found.strangers
+        for name in READERS
+        if name != one.aggregator
+    ]
+    known = {key[1] for key in await messages.find_submits(tx, claimed)} if claimed else set()
+    if known:
+        wrong = [one for one in found.strangers if one.report.aggregator_id in known]
+        found.foreign += [(one, "an id that another aggregator gave") for one in wrong]
+        found.strangers = [one for one in found.strangers if one.report.aggregator_id not in known]
+    naming = [i for i, case in found.cases.items() if any(one.report.recipient for one in case.reports)]
+    rows = await read_messages(tx, naming) if naming else {}
+    for message_id, row in rows.items():
+        case = found.cases[message_id]
+        wrong = [one for one in case.reports if not one.is_of(row.to)]
+        if wrong:
+            found.foreign += [(one, "another recipient than the message's") for one in wrong]
+            case.reports = [one for one in case.reports if one.is_of(row.to)]
+            if not case.reports and not case.overdue:
+                del found.cases[message_id]
+
+
+async def move(tx: Tx, cases: dict[UUID, Case], no_report: timedelta) -> None:
+    """Move each message to the highest status reported of it, if that climbs; end what nothing was reported of.
+
+    Whom the policy says is refunded, at once or when a soft failure has become certain.
+    """
+    at = now()
+    unreported = await _unreported(tx, cases, at - no_report)
+    wanted: list[messages.Reported] = []
+    for message_id, case in cases.items():
+        said = rules.reported(message_id, case.reports)
+        if said is None and message_id in unreported:
+            said = rules.no_report(message_id, at, no_report)
+        if said is not None:
+            wanted.append(said)
     undelivered = [reported.message_id for reported in wanted if reported.status != "delivered"]
     payers = await store.refundable(tx, undelivered) if undelivered else {}
+    uncertain = [*undelivered, *(i for i, case in cases.items() if case.overdue and i not in unreported)]
+    waiting = await store.withheld(tx, uncertain) if uncertain else {}
+    payers |= waiting
     if payers:
         await ledger.lock_balances(tx, payers.values())
     moved = await messages.apply_reports(tx, wanted) if wanted else {}
-    owed = payers.keys() & moved.keys()
-    refunded = await ledger.refund(tx, owed) if owed else set()
     rest = [message_id for message_id in cases if message_id not in moved]
     standing = await read_messages(tx, rest) if rest else {}
     for message_id, case in cases.items():
@@ -116,19 +177,62 @@ async def move(tx: Tx, cases: dict[UUID, Case]) -> None:
             case.row, case.was = climbed.row, climbed.was
         else:
             case.row = standing.get(message_id)
-        case.refunded = message_id in refunded
+    await _refund(tx, cases, payers, waiting.keys(), no_report, at)
 
 
-async def file(tx: Tx, cases: dict[UUID, Case], strangers: Sequence[Kept]) -> list[Filed]:
+async def _unreported(tx: Tx, cases: dict[UUID, Case], sent_before: datetime) -> set[UUID]:
+    """Which of the overdue messages are still without a word, and were sent that long ago."""
+    overdue = [message_id for message_id, case in cases.items() if case.overdue]
+    rows = await read_messages(tx, overdue) if overdue else {}
+    return {
+        i for i, row in rows.items() if row.status == "sent" and row.sent_at and row.sent_at <= sent_before
+    }
+
+
+async def _refund(
+    tx: Tx,
+    cases: dict[UUID, Case],
+    payers: dict[UUID, UUID],
+    waiting: Set[UUID],
+    no_report: timedelta,
+    at: datetime,
+) -> None:
+    """Refund what has just ended undelivered, or let it wait; decide what has waited. `payers`: whose policy it is."""
+    owed: set[UUID] = set()
+    withheld: dict[UUID, tuple[UUID, datetime]] = {}
+    late: set[UUID] = set()
+    for message_id, case in cases.items():
+        row = case.row
+        if row is None or row.status == "delivered":
+            if case.was in FINAL or case.overdue:
+                late.add(message_id)
+        elif message_id in payers and row.status in FINAL and (case.was is not None or message_id in waiting):
+            due = rules.refund_due(case.reports, row.status, row.sent_at or row.status_at, no_report)
+            if due <= at:
+                owed.add(message_id)
+            else:
+                withheld[message_id] = (payers[message_id], due)
+    refunded = await ledger.refund(tx, owed) if owed else set()
+    if withheld:
+        await store.withhold(tx, withheld)
+    if late or owed & waiting:
+        await store.decided(tx, late | owed)
+    kept = await ledger.refunded(tx, late) if late else set()
+    for message_id, case in cases.items():
+        case.refunded = message_id in refunded or (message_id in kept and case.was is not None)
+        case.withheld = message_id in withheld and message_id not in waiting
+
+
+async def file(tx: Tx, matched: Matched) -> list[Filed]:
     """Store every report with what became of it, and its note in the message's history; answers what is new.
 
     A message that is archived is as good as a stranger's.
     """
     at = now()
-    filed: list[Filed] = []
+    filed: list[Filed] = [Filed(one, None, "foreign") for one, _ in matched.foreign]
     notes: list[messages.Noted] = []
-    unmatched = list(strangers)
-    for message_id, case in cases.items():
+    unmatched = list(matched.strangers)
+    for message_id, case in matched.cases.items():
         if (row := case.row) is None:
             unmatched += case.reports
             continue
@@ -141,7 +245,7 @@ async def file(tx: Tx, cases: dict[UUID, Case], strangers: Sequence[Kept]) -> li
         await messages.note_reports(tx, notes)
     for each in filed:
         if each.message_id is not None and each.kept.row not in written:
-            cases[each.message_id].handled_before = True
+            matched.cases[each.message_id].handled_before = True
     return [each for each in filed if each.kept.row in written]
 
 
@@ -152,11 +256,18 @@ def count(unread: Iterable[Unread], filed: Iterable[Filed], cases: Iterable[Case
         log.warning("report_quarantined", aggregator=body.aggregator, reason=body.reason)
     for each in filed:
         metrics.REPORTS.labels(each.kept.aggregator, each.result).inc()
+        if each.kept.report.suppress and each.message_id is not None:
+            metrics.OPTED_OUT.labels(each.kept.aggregator).inc()
     for case in cases:
-        if (row := case.row) is None or case.was is None:
+        metrics.WITHHELD.inc(case.withheld)
+        if (row := case.row) is None:
+            continue
+        (metrics.REFUNDED_THEN_DELIVERED if row.status == "delivered" else metrics.REFUNDS).inc(case.refunded)
+        if case.was is None:
             continue
         metrics.STATUS.labels(row.route or "", row.mno or "", row.status).inc()
-        metrics.REFUNDS.inc(case.refunded)
+        if case.is_unreported:
+            metrics.NO_REPORT.labels(row.route or "", row.mno or "").inc()
         if case.was in FINAL:
             metrics.LATE.labels(row.route or "").inc()
         if row.status == "delivered" and row.delivered_at is not None and row.sent_at is not None:

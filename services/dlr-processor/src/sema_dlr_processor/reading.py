@@ -12,8 +12,10 @@ from uuid import UUID
 from sema_aggregators import READERS, RawReport, Report, Unreadable
 from sema_common.platform.bus import Delivery
 from sema_common.values.ids import event_id
-from sema_common.wire.dlr import RawDlr, RawDlrs, RematchDlrs
+from sema_common.wire.dlr import OverdueMessages, RawDlr, RawDlrs, RematchDlrs
 from sema_dlr_processor.rules import Kept
+
+Inbound = RawDlrs | RematchDlrs | OverdueMessages
 
 RAW_KEPT: Final = 4000
 """Characters of a raw report that are stored beside what was read in it."""
@@ -34,19 +36,23 @@ class Unread:
 
 @dataclass(slots=True)
 class Inbox:
-    """`stored` are the keys of rows whose submit has come to be known."""
+    """`stored` are the keys of rows whose submit has come to be known; `overdue` messages whose time is over."""
 
     kept: list[Kept] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     stored: list[tuple[UUID, datetime]] = field(default_factory=list)
+    overdue: list[UUID] = field(default_factory=list)
 
 
-def open_inbox(deliveries: Iterable[Delivery[RawDlrs | RematchDlrs]]) -> Inbox:
+def open_inbox(deliveries: Iterable[Delivery[Inbound]]) -> Inbox:
     """Read every raw report of the batch."""
     inbox = Inbox()
     for delivery in deliveries:
         if isinstance(delivery.message, RematchDlrs):
             inbox.stored += [(one.id, one.received_at) for one in delivery.message.reports]
+            continue
+        if isinstance(delivery.message, OverdueMessages):
+            inbox.overdue += delivery.message.message_ids
             continue
         for index, raw in enumerate(delivery.message.reports):
             found, reason = _read(raw)
@@ -62,6 +68,11 @@ def open_inbox(deliveries: Iterable[Delivery[RawDlrs | RematchDlrs]]) -> Inbox:
                 name = event_id("dlr", delivery.event_id, index, place)
                 inbox.kept.append(Kept(name, raw.received_at, raw.aggregator, report, text))
     return inbox
+
+
+def set_aside(kept: Kept, reason: str) -> Unread:
+    """A report that could be read and must not be believed, for staff to look at."""
+    return Unread(kept.id, kept.aggregator, reason, "", "", kept.raw.encode(), kept.received_at)
 
 
 def _read(raw: RawDlr) -> tuple[Sequence[Report], str | None]:

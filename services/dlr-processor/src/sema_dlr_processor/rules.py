@@ -13,11 +13,17 @@ from sema_common.messages.store.reports import Noted, Reported
 MAX_AHEAD: Final = timedelta(minutes=5)
 """How far an aggregator's clock may run before ours; a time beyond that is not believed."""
 
+NO_REPORT: Final = "no_report"
+"""The code of a message that was sent and of which no report has ever come."""
+
+SAME_NUMBER: Final = 8
+"""Digits, from the right, in which two spellings of one number agree: aggregators write local forms too."""
+
 FIRST_RETRY: Final = timedelta(seconds=1)
 LAST_RETRY: Final = timedelta(minutes=10)
 
 FinalStatus = Literal["delivered", "failed", "expired"]
-Result = Literal["applied", "repeated", "contradicted", "noted", "unmatched"]
+Result = Literal["applied", "repeated", "contradicted", "noted", "unmatched", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +56,25 @@ class Kept:
     def is_final(self) -> bool:
         return self.report.status in FINAL
 
+    @property
+    def is_undelivered(self) -> bool:
+        return self.is_final and self.report.status != "delivered"
+
     def detail(self) -> dict[str, Any]:
-        """What the message's history shows of it."""
+        """What the message's history shows of it; `soft` and `suppress` only where they say something."""
         return {
             "aggregator": self.aggregator,
             "description": self.report.description,
             "error_code": self.report.error_code,
             "network": self.report.network,
+            **({"soft": True} if self.report.soft else {}),
+            **({"suppress": True} if self.report.suppress else {}),
         }
+
+    def is_of(self, to: str) -> bool:
+        """Whether it may be about a message to this number: it is, or it names no recipient."""
+        named = self.report.recipient
+        return named is None or named[-SAME_NUMBER:] == to[-SAME_NUMBER:]
 
 
 def reported(message_id: UUID, kept: Sequence[Kept]) -> Reported | None:
@@ -74,6 +91,22 @@ def reported(message_id: UUID, kept: Sequence[Kept]) -> Reported | None:
         code = best.report.error_code or ("expired" if status == "expired" else "undelivered")
         error = {"code": code, "detail": f"The network reported: {best.report.description}."}
     return Reported(message_id, status, best.at, error, best.detail())
+
+
+def no_report(message_id: UUID, at: datetime, after: timedelta) -> Reported:
+    """The end of a message of which nobody has said how it ended."""
+    error = {"code": NO_REPORT, "detail": f"No report came within {after.total_seconds() / 3600:g} hours."}
+    return Reported(message_id, "expired", at, error, {"code": NO_REPORT})
+
+
+def refund_due(reports: Iterable[Kept], status: Status, sent_at: datetime, after: timedelta) -> datetime:
+    """From when on an undelivered message is refunded, where its account has it so.
+
+    At once when the network is certain or time is over; a soft failure (phone off) may be overturned as long as
+    reports are waited for at all.
+    """
+    certain = status == "expired" or any(one.is_undelivered and not one.report.soft for one in reports)
+    return sent_at if certain else sent_at + after
 
 
 def _status(kept: Kept) -> Status:

@@ -23,3 +23,16 @@ class Settings(ServiceSettings):
         le=240,
         description="An unmatched report is tried again for so long, then left to staff.",
     )
+    no_report_hours: float = Field(
+        default=72.0,
+        gt=0,
+        le=240,
+        description="A sent message without a report expires after so long, and a soft failure counts as certain; "
+        "sms-worker polls as long.",
+    )
+    reports_kept_days: int = Field(
+        default=90,
+        ge=30,
+        le=3650,
+        description="Stored reports are dropped, a month at a time, when the whole month is older than this.",
+    )

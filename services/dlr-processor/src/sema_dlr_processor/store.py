@@ -1,22 +1,23 @@
 """Every statement of dlr-processor on its own schema, `dlr`, and on what its policy reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 from uuid import UUID
 
-from sema_aggregators import Report, ReportStatus
-from sema_common.platform.db import Tx
+from sema_aggregators import Report
+from sema_common.platform.db import Row, Tx
 from sema_common.values.ids import id_time
 from sema_dlr_processor.reading import Unread
 from sema_dlr_processor.rules import Kept, Result
 
 SQL_KEEP: Final[LiteralString] = """
 INSERT INTO dlr.dlrs AS d (id, received_at, aggregator, aggregator_id, message_id, status, description, error_code,
-    occurred_at, network, raw, state, retry_at)
+    occurred_at, network, recipient, soft, suppress, raw, state, retry_at)
 SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[],
-    $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
+    $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::text[], $15::text[],
+    $16::timestamptz[])
 ON CONFLICT (id, received_at) DO UPDATE
 SET message_id = excluded.message_id, state = excluded.state, retry_at = excluded.retry_at, processed_at = now()
 WHERE d.state = 'unmatched'
@@ -36,6 +37,8 @@ class Filed:
     @property
     def state(self) -> str:
         """What its row says: of the reports that move nothing the message's history tells more."""
+        if self.result == "foreign":
+            return "abandoned"
         return self.result if self.result in ("applied", "unmatched") else "repeated"
 
 
@@ -60,6 +63,9 @@ async def keep(tx: Tx, filed: Sequence[Filed]) -> set[tuple[UUID, datetime]]:
         [f.kept.report.error_code for f in rows],
         [f.kept.report.occurred_at for f in rows],
         [f.kept.report.network for f in rows],
+        [f.kept.report.recipient for f in rows],
+        [f.kept.report.soft for f in rows],
+        [f.kept.report.suppress for f in rows],
         [f.kept.raw for f in rows],
         [f.state for f in rows],
         [f.retry_at for f in rows],
@@ -70,7 +76,7 @@ async def keep(tx: Tx, filed: Sequence[Filed]) -> set[tuple[UUID, datetime]]:
 _REPORT: Final[
     LiteralString
 ] = """d.id, d.received_at, d.aggregator, d.aggregator_id, d.status, d.description,
-    d.error_code, d.occurred_at, d.network, d.raw"""
+    d.error_code, d.occurred_at, d.network, d.recipient, d.soft, d.suppress, d.raw"""
 
 SQL_READ: Final[LiteralString] = f"""
 SELECT {_REPORT} FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted(id, received_at)
@@ -96,19 +102,19 @@ async def find_unmatched(tx: Tx, now: datetime, at_most: int) -> list[Kept]:
     return [_kept(row) for row in await tx.fetch(SQL_FIND_UNMATCHED, now, at_most)]
 
 
-def _kept(row: object) -> Kept:
-    id_, received_at, aggregator, aggregator_id, status, description, code, at, network, raw = cast(
-        "list[object]", row
-    )
+def _kept(row: Row) -> Kept:
     report = Report(
-        aggregator_id=cast(str, aggregator_id),
-        status=cast("ReportStatus | None", status),
-        description=cast(str, description),
-        error_code=cast("str | None", code),
-        occurred_at=cast("datetime | None", at),
-        network=cast("str | None", network),
+        aggregator_id=row["aggregator_id"],
+        status=row["status"],
+        description=row["description"],
+        error_code=row["error_code"],
+        occurred_at=row["occurred_at"],
+        network=row["network"],
+        recipient=row["recipient"],
+        soft=row["soft"],
+        suppress=row["suppress"],
     )
-    return Kept(cast(UUID, id_), cast(datetime, received_at), cast(str, aggregator), report, cast(str, raw))
+    return Kept(row["id"], row["received_at"], row["aggregator"], report, row["raw"])
 
 
 # No predicate on `state`: the partial index would answer it by reading everything that is unmatched.
@@ -178,3 +184,57 @@ async def refundable(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Of these undelivered messages those whose account is refunded for such, with who was charged."""
     rows = await tx.fetch(SQL_REFUNDABLE, list(message_ids), [id_time(i) for i in message_ids])
     return {row["message_id"]: row["billing_account_id"] for row in rows}
+
+
+SQL_WITHHELD: Final[LiteralString] = """
+SELECT w.message_id, w.billing_account_id FROM unnest($1::uuid[]) AS wanted(message_id)
+JOIN dlr.withheld_refunds w ON w.message_id = wanted.message_id
+"""
+
+
+async def withheld(tx: Tx, message_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Of these messages those whose refund waits for certainty, with who was charged."""
+    rows = await tx.fetch(SQL_WITHHELD, sorted(message_ids))
+    return {row["message_id"]: row["billing_account_id"] for row in rows}
+
+
+SQL_WITHHOLD: Final[LiteralString] = """
+INSERT INTO dlr.withheld_refunds (message_id, billing_account_id, due_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) ON CONFLICT DO NOTHING
+"""
+
+
+async def withhold(tx: Tx, refunds: Mapping[UUID, tuple[UUID, datetime]]) -> None:
+    """Let these refunds wait: {message: (who was charged, until when)}."""
+    ids = sorted(refunds)
+    await tx.execute(SQL_WITHHOLD, ids, [refunds[i][0] for i in ids], [refunds[i][1] for i in ids])
+
+
+SQL_DECIDED: Final[LiteralString] = """
+DELETE FROM dlr.withheld_refunds w USING unnest($1::uuid[]) AS decided(message_id)
+WHERE w.message_id = decided.message_id
+"""
+
+
+async def decided(tx: Tx, message_ids: Iterable[UUID]) -> None:
+    """Whether these are refunded is decided: nothing waits any more."""
+    await tx.execute(SQL_DECIDED, sorted(message_ids))
+
+
+SQL_FIND_DUE_REFUNDS: Final[LiteralString] = """
+SELECT message_id FROM dlr.withheld_refunds WHERE due_at <= $1 ORDER BY due_at LIMIT $2
+"""
+
+
+async def find_due_refunds(tx: Tx, now: datetime, at_most: int) -> list[UUID]:
+    """Messages whose refund has waited long enough."""
+    return [row["message_id"] for row in await tx.fetch(SQL_FIND_DUE_REFUNDS, now, at_most)]
+
+
+SQL_DROP_PARTITIONS: Final[LiteralString] = "SELECT dlr.drop_partitions($1)"
+
+
+async def drop_partitions(tx: Tx, keep_days: int) -> int:
+    """Drop the months of reports that ended longer ago than that; answers how many."""
+    dropped: int = await tx.fetchval(SQL_DROP_PARTITIONS, keep_days)
+    return dropped

@@ -129,6 +129,18 @@ async def refund(tx: Tx, message_ids: Iterable[UUID]) -> set[UUID]:
     return {row["reference"] for row in rows}
 
 
+SQL_REFUNDED: Final[LiteralString] = """
+SELECT l.reference FROM unnest($1::uuid[]) AS wanted(reference)
+JOIN billing.credit_ledger l ON l.reference = wanted.reference AND l.kind = 'refund'
+"""
+
+
+async def refunded(tx: Tx, message_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these messages have been refunded."""
+    rows = await tx.fetch(SQL_REFUNDED, sorted(set(message_ids)))
+    return {row["reference"] for row in rows}
+
+
 SQL_MOVE: Final[LiteralString] = """
 WITH entry AS (
     INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)

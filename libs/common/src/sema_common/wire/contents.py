@@ -4,7 +4,7 @@ from typing import Final
 
 from sema_common.wire.contacts import ValidateContacts
 from sema_common.wire.content import ScreenCampaign
-from sema_common.wire.dlr import RawDlrs, RematchDlrs
+from sema_common.wire.dlr import OverdueMessages, RawDlrs, RematchDlrs
 from sema_common.wire.envelope import WireMessage
 from sema_common.wire.queues import (
     CONTACTS_VALIDATE,
@@ -21,7 +21,7 @@ CONTENTS: Final[dict[str, tuple[type[WireMessage], ...]]] = {
     SMS_PRIORITY: (SmsJobs, SettleAttempts),
     SMS_NORMAL: (SmsJobs, SettleAttempts),
     SMS_CONTENT: (ScreenCampaign,),
-    DLR_INBOUND: (RawDlrs, RematchDlrs),
+    DLR_INBOUND: (RawDlrs, RematchDlrs, OverdueMessages),
     CONTACTS_VALIDATE: (ValidateContacts,),
     WEBHOOKS_OUTBOUND: (Facts, Redeliver),
 }

@@ -48,3 +48,16 @@ class RematchDlrs(WireMessage):
 
     def __len__(self) -> int:
         return len(self.reports)
+
+
+class OverdueMessages(WireMessage):
+    """Messages whose time is over: no report has come of them, or a refund of theirs has waited long enough.
+
+    The loop only finds; the handler looks again and decides, so that finding one twice is harmless.
+    """
+
+    TYPE: ClassVar[str] = "dlr.overdue"
+    message_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MAX_REPORTS)]
+
+    def __len__(self) -> int:
+        return len(self.message_ids)

@@ -19,10 +19,16 @@ JOIN orch.submit_attempts a ON a.aggregator = wanted.aggregator AND a.aggregator
 
 
 async def find_submits(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UUID]:
-    """Which message an (aggregator, aggregator id) was given for; a missing one is early, or not ours."""
+    """Which message an (aggregator, aggregator id) was given for; a missing one is early, or not ours.
+
+    An id that was given for several messages tells none of them, so it is missing too.
+    """
     ordered = sorted(set(keys))
     rows = await tx.fetch(SQL_FIND_SUBMITS, [k[0] for k in ordered], [k[1] for k in ordered])
-    return {(row["aggregator"], row["aggregator_id"]): row["message_id"] for row in rows}
+    found: dict[tuple[str, str], set[UUID]] = {}
+    for row in rows:
+        found.setdefault((row["aggregator"], row["aggregator_id"]), set()).add(row["message_id"])
+    return {key: ids.pop() for key, ids in found.items() if len(ids) == 1}
 
 
 @dataclass(frozen=True, slots=True)

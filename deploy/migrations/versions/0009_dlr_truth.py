@@ -1,0 +1,10 @@
+"""Messages without a report: found, asked about, given up; refunds that wait for certainty."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
