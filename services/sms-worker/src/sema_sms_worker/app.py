@@ -30,7 +30,7 @@ from sema_sms_worker.rules.health import Limits
 from sema_sms_worker.rules.outcomes import RetryPolicy
 from sema_sms_worker.settings import Settings
 
-SCHEMA_REVISION: Final = "0010"
+SCHEMA_REVISION: Final = "0011"
 
 
 async def open_room(room: Room, settings: Settings) -> None:

@@ -2,8 +2,8 @@
 
 from deploy.migrations.revision import run_sql
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
