@@ -8,7 +8,7 @@ CREATE INDEX ix_sms_messages_sent ON orch.sms_messages (sent_at) WHERE status = 
 CREATE TABLE orch.report_polls (
     aggregator  text NOT NULL,
     age_seconds integer NOT NULL CHECK (age_seconds > 0),
-    asked_until timestamptz NOT NULL DEFAULT '-infinity',
+    asked_until timestamptz NOT NULL DEFAULT to_timestamp(0),
     due_at      timestamptz NOT NULL,
     PRIMARY KEY (aggregator, age_seconds)
 );

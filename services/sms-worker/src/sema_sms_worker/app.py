@@ -14,6 +14,7 @@ from sema_common.platform.runtime import Room
 from sema_common.values.ids import new_id
 from sema_common.wire.queues import SMS_NORMAL, SMS_PRIORITY
 from sema_common.wire.sms import MAX_JOBS, Lane, SettleAttempts, SmsJobs
+from sema_sms_worker.clients.enquiry import Enquiry
 from sema_sms_worker.clients.health import Health, Policy
 from sema_sms_worker.clients.pacing import Pace
 from sema_sms_worker.clients.ways import HttpWay, TestWay, Way
@@ -24,11 +25,14 @@ from sema_sms_worker.handlers.reports import TestReports
 from sema_sms_worker.handlers.routing import REFRESH_SECONDS, Router
 from sema_sms_worker.handlers.settle import Settle
 from sema_sms_worker.handlers.submit import SubmitJobs
-from sema_sms_worker.loops import Sweep
+from sema_sms_worker.loops import POLL_TIMEOUT, POLLS_AT_A_TIME, Polling, Purge, Sweep
 from sema_sms_worker.rules.gates import Rest
 from sema_sms_worker.rules.health import Limits
 from sema_sms_worker.rules.outcomes import RetryPolicy
 from sema_sms_worker.settings import Settings
+
+POLL_SECONDS: Final = 5.0
+PURGE_SECONDS: Final = 3600.0
 
 SCHEMA_REVISION: Final = "0011"
 
@@ -66,6 +70,17 @@ async def open_room(room: Room, settings: Settings) -> None:
     types: Sequence[type[Message]] = (SmsJobs, SettleAttempts)
     for queue in (SMS_PRIORITY, SMS_NORMAL):
         await room.open(dead_letters.drain(bus, db, queue), f"dead letters of {queue}")
+    await room.every("purge", PURGE_SECONDS, Purge(db, timedelta(days=settings.attempts_kept_days)))
+    for enquiry in await _open_enquiries(room, settings):
+        asking = Polling(
+            db,
+            bus,
+            enquiry,
+            settings.poll_first_seconds,
+            settings.no_report_hours * 3600,
+            settings.poll_per_second,
+        )
+        await room.every(f"poll {enquiry.name}", POLL_SECONDS, asking)
     await room.every("sweep", settings.sweep_seconds, Sweep(db, bus))
     await room.open(
         bus.consume_batches(
@@ -124,6 +139,15 @@ async def _open_ways(room: Room, settings: Settings) -> dict[str, Way]:
             room, settings, talking, account, settings.africastalking_base_url, lines
         )
     return ways
+
+
+async def _open_enquiries(room: Room, settings: Settings) -> list[Enquiry]:
+    """The aggregators that answer questions about a report; Africa's Talking has no such call."""
+    celcom = Celcom()
+    credentials = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
+    timeouts = Timeouts(connect=settings.celcom_connect_seconds, read=POLL_TIMEOUT, total=POLL_TIMEOUT)
+    http = Http.open(settings.celcom_base_url, timeouts=timeouts, max_connections=POLLS_AT_A_TIME)
+    return [Enquiry(celcom, credentials, await room.open(http, "celcom reports"))]
 
 
 async def _open_way(

@@ -4,6 +4,12 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+POLLED: Final = Counter(
+    "sema_sms_polled_total",
+    "Questions about reports that stay away, by the answer: ready, pending, unknown_id, account, try_later.",
+    ["aggregator", "result"],
+)
+PURGED: Final = Counter("sema_sms_attempts_purged_total", "Old attempts deleted.")
 JOBS: Final = Counter("sema_sms_jobs_total", "Jobs taken from a lane, repeats included.", ["lane"])
 REPEATED: Final = Counter(
     "sema_sms_repeated_jobs_total", "Jobs whose attempt was claimed before: not submitted again.", ["lane"]

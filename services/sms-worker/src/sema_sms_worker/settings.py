@@ -150,6 +150,27 @@ class Settings(ServiceSettings):
         default=60.0, gt=0, description="Longest pause between probes of an account that is at fault."
     )
 
+    poll_first_seconds: float = Field(
+        default=600.0,
+        gt=300,
+        description="After so long a message without a report is asked about, then at three times the age, and so on.",
+    )
+    poll_per_second: float = Field(
+        default=10.0,
+        ge=1,
+        le=1000,
+        description="Questions about reports, at most; one worker asks at a time.",
+    )
+    no_report_hours: float = Field(
+        default=72.0,
+        gt=0,
+        le=240,
+        description="Until then reports are waited for; dlr-processor's, the same.",
+    )
+    attempts_kept_days: int = Field(
+        default=30, ge=14, le=3650, description="Attempts of ended messages are deleted after this."
+    )
+
     database_pool_size: int = Field(default=8, ge=4, le=64, description="Postgres connections, at most.")
 
     @model_validator(mode="after")
@@ -167,4 +188,6 @@ class Settings(ServiceSettings):
             raise ValueError(
                 "DRAIN_SECONDS must be more than CELCOM_TOTAL_SECONDS and 5 s to record the outcome"
             )
+        if 2 * self.poll_first_seconds >= self.no_report_hours * 3600:
+            raise ValueError("POLL_FIRST_SECONDS must be less than half of NO_REPORT_HOURS")
         return self

@@ -42,6 +42,11 @@ def new_id(at: datetime | None = None) -> UUID:
     return UUID(int=ms << 80 | _VERSION_7 | (bits >> 62) << 64 | _VARIANT | bits & _LOW_62)
 
 
+def first_id(at: datetime) -> UUID:
+    """The lowest UUIDv7 of the millisecond `at`: every id made before it is less."""
+    return UUID(int=((at - _EPOCH) // _MILLISECOND) << 80 | _VERSION_7 | _VARIANT)
+
+
 def id_time(id_: UUID) -> datetime:
     """The millisecond inside a UUIDv7, UTC; ValueError for any other kind of UUID."""
     if id_.version != 7:

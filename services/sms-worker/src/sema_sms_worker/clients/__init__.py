@@ -2,5 +2,6 @@
 
 ways    one call to an aggregator, one outcome per message
 health  how the aggregators do, of all workers together: windows, gates, who may try
+enquiry questions about single reports
 pacing  how quickly messages may leave, of all workers together
 """

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
 from sema_common.platform.db import Tx
+from sema_common.values.ids import first_id
 from sema_common.wire.sms import Lane
 
 AttemptState = Literal["waiting", "claimed", "accepted", "refused", "not_sent", "in_doubt", "settled"]
@@ -124,6 +125,30 @@ ORDER BY a.due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 async def find_due(tx: Tx, now: datetime, at_most: int) -> list[Attempt]:
     """Lock attempts that somebody must look at; other workers' sweeps skip them until commit."""
     return [Attempt(*row.values()) for row in await tx.fetch(SQL_FIND_DUE, now, at_most)]
+
+
+SQL_FIND_OLD: Final[LiteralString] = """
+SELECT a.message_id, a.attempt FROM orch.submit_attempts a
+WHERE (a.message_id, a.attempt) > ($1, $2::smallint) AND a.message_id < $3 AND a.due_at IS NULL
+ORDER BY a.message_id, a.attempt LIMIT $4 FOR UPDATE SKIP LOCKED
+"""
+
+
+async def find_old(tx: Tx, after: AttemptKey, before: datetime, at_most: int) -> list[AttemptKey]:
+    """Lock attempts with nothing due, of messages that were accepted before that, in order, after this one."""
+    rows = await tx.fetch(SQL_FIND_OLD, *after, first_id(before), at_most)
+    return [(row["message_id"], row["attempt"]) for row in rows]
+
+
+SQL_FORGET: Final[LiteralString] = """
+DELETE FROM orch.submit_attempts a USING unnest($1::uuid[], $2::smallint[]) AS c(message_id, attempt)
+WHERE a.message_id = c.message_id AND a.attempt = c.attempt
+"""
+
+
+async def forget(tx: Tx, keys: Sequence[AttemptKey]) -> None:
+    """Delete attempts; reports about them find nothing any more."""
+    await tx.execute(SQL_FORGET, [k[0] for k in keys], [k[1] for k in keys])
 
 
 SQL_SET_DUE: Final[LiteralString] = """
