@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import Shop
+from tests.e2e.conftest import Shop
 
 pytestmark = pytest.mark.stack
 

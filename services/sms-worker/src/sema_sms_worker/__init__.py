@@ -2,8 +2,8 @@
 
 Doors in:   `sms.priority` and `sms.normal` (SmsJobs, SettleAttempts), each with a consumer, sender slots and
             connections of its own; their dead-letter queues.
-Doors out:  the aggregators' HTTP; `webhooks.outbound` (Facts); `dlr.inbound` (reports of test mode, and what polling finds);
-            its own two queues again (retries and what is to be settled, found by the sweep).
+Doors out:  the aggregators' HTTP; `webhooks.outbound` (Facts); `dlr.inbound` (reports of test mode,
+            and what polling finds); its own two queues again (retries and what is to be settled, found by the sweep).
 Writes:     attempts, status and events in `orch`; refunds in `billing`; `core.dead_letters`.
 Decides:    route, retry, outcome; what is in doubt or past its validity.
 
