@@ -11,7 +11,7 @@ PHONE, CONTENT, HOOKS = "phone_validator_pipeline", "content_worker_pipeline", "
 ROLES: Final = (API, PIPELINE, SMS, DLR, PHONE, CONTENT, HOOKS)
 
 CONTACT_COLUMNS: Final = "validity msisdn country mno mno_tier reason suggestion validated_at"
-JOB_COLUMNS: Final = "status processed valid invalid by_mno by_reason started_at finished_at"
+JOB_COLUMNS: Final = "status processed valid invalid by_mno by_reason started_at finished_at failure"
 
 GRANTS: Final[dict[str, dict[str, str]]] = {
     API: {

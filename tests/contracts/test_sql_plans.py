@@ -73,6 +73,15 @@ TENANT_READS = {
     "sema_main_api.webhooks.store:SQL_LIST_DELIVERIES",
     "sema_main_api.webhooks.store:SQL_READ_DELIVERY",
     "sema_main_api.webhooks.store:SQL_LIST_ATTEMPTS",
+    "sema_main_api.contacts.store.lists:SQL_LISTS",
+    "sema_main_api.contacts.store.lists:SQL_READ_LIST",
+    "sema_main_api.contacts.store.lists:SQL_COUNTS",
+    "sema_main_api.contacts.store.contacts:SQL_CONTACTS",
+    "sema_main_api.contacts.store.contacts:SQL_EXPORT",
+    "sema_main_api.contacts.store.contacts:SQL_READ_CONTACT",
+    "sema_main_api.contacts.store.jobs:SQL_LIVE_JOBS",
+    "sema_main_api.contacts.store.jobs:SQL_READ_JOB",
+    "sema_main_api.contacts.store.jobs:SQL_JOBS",
 }
 """What main-api also runs as `main_api`, for one tenant at a time."""
 

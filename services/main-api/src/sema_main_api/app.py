@@ -17,6 +17,9 @@ from sema_main_api.auth.clients import LoginGuard
 from sema_main_api.auth.passwords import Passwords
 from sema_main_api.auth.tokens import Tokens
 from sema_main_api.billing import endpoints as billing
+from sema_main_api.contacts import endpoints as contacts
+from sema_main_api.contacts import telling
+from sema_main_api.contacts.uploading import Uploads
 from sema_main_api.http import public
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.limits import Limits
@@ -35,7 +38,7 @@ from sema_main_api.suppressions import endpoints as suppressions
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0009"
+SCHEMA_REVISION: Final = "0012"
 
 LAST_USED_SECONDS: Final = 15.0
 """How often the times at which keys were last used are written down."""
@@ -107,10 +110,19 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
+        *bind(contacts.OPERATIONS, await open_contacts(room, pipeline, tenant, bus)),
         *await admin.open_admin(room, pipeline, bus),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
     ]
     return Edge(routes, authenticator, settings.origins)
+
+
+async def open_contacts(room: Room, pipeline: Database, tenant: TenantReads, bus: Bus) -> contacts.Deps:
+    """Uploads, and the loop that tells phone-validator of what it has not heard."""
+    telling_ = telling.Telling(pipeline, bus)
+    await room.every("untold jobs", telling.SWEEP_SECONDS, telling_.sweep)
+    await room.every("watch jobs", telling.WATCH_SECONDS, telling_.watch)
+    return contacts.Deps(tenant, pipeline, telling_, Uploads())
 
 
 async def open_messaging(

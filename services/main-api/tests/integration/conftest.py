@@ -33,6 +33,7 @@ JWT_KEY = base64.b64encode(
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 Open = Callable[..., Awaitable[Opened]]
+NewList = Callable[..., Awaitable[str]]
 Headers = dict[str, str]
 StaffLogIn = Callable[..., Awaitable[Headers]]
 Listen = Callable[[str], AbstractAsyncContextManager[Queue]]
@@ -152,3 +153,15 @@ def listen(bus: Bus) -> Listen:
             yield heard
 
     return listening
+
+
+@pytest.fixture
+def new_list(client: httpx.AsyncClient, auth: dict[str, str]) -> NewList:
+    """`await new_list(default_country="KE")`: the path of a list of the account."""
+
+    async def create(**body: Any) -> str:
+        answer = await client.post("/v1/contact-lists", json={"name": "L"} | body, headers=auth)
+        assert answer.status_code == 201, answer.text
+        return f"/v1/contact-lists/{answer.json()['id']}"
+
+    return create

@@ -11,7 +11,7 @@ from sema_common.wire.queues import CONTACTS_VALIDATE
 from sema_phone_validator.handlers import Validator
 from sema_phone_validator.settings import Settings
 
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0012"
 
 
 async def open_room(room: Room, settings: Settings) -> None:

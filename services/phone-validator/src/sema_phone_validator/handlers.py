@@ -3,7 +3,7 @@
 A job is done in chunks, one transaction each, and in turns, one delivery each: after some chunks the rest
 goes to the end of the queue. So a million numbers hold up nobody's ten, a shutdown waits for one turn,
 and a crash repeats one chunk. How far a job has come is remembered by the contacts that are still
-pending, and by nothing else.
+pending, and by nothing else. A job that is not there went with its list: nothing is left to do.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from uuid import UUID
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
+from sema_common.platform.topology import DELIVERY_LIMIT
 from sema_common.values import clock, ids
-from sema_common.values.errors import Park, RetryLater
+from sema_common.values.errors import RetryLater, SemaError
 from sema_common.values.networks import MnoRow, MnoTable
 from sema_common.wire.contacts import ValidateContacts
 from sema_common.wire.queues import CONTACTS_VALIDATE
@@ -30,8 +31,12 @@ CHUNKS_PER_TURN: Final = 10
 CHUNK_TIMEOUT: Final = 10.0
 """Seconds for one chunk, the wait for another instance's chunk of the same job included."""
 
-REGISTRY_SECONDS: Final = 15.0
-"""How old the registry in use may be; staff are promised that a change is in force after 30 s."""
+REGISTRY_SECONDS: Final = 5.0
+"""How old the registry in use may be: staff see a change in force within seconds."""
+
+INTERNAL_ERROR: Final = (
+    "We could not finish this validation. Nothing is wrong with your list: resume it later."
+)
 
 START: Final = UUID(int=0)
 
@@ -49,7 +54,19 @@ class Validator:
         self._read_at = -REGISTRY_SECONDS
 
     async def handle(self, delivery: Delivery[ValidateContacts]) -> None:
-        """One turn of a job; Park for a job that does not exist."""
+        """One turn of a job. One that fails again and again ends as `failed`, so that nobody waits for it."""
+        try:
+            await self._turn(delivery)
+        except (SemaError, asyncio.CancelledError):
+            raise
+        except Exception:
+            if delivery.delivery_count >= DELIVERY_LIMIT:
+                async with self._db.transaction() as tx:
+                    await store.fail_job(tx, delivery.message.job_id, INTERNAL_ERROR, clock.now())
+                metrics.JOBS.labels("failed").inc()
+            raise
+
+    async def _turn(self, delivery: Delivery[ValidateContacts]) -> None:
         message = delivery.message
         after = START
         for _ in range(CHUNKS_PER_TURN):
@@ -71,7 +88,8 @@ class Validator:
         async with self._db.transaction(CHUNK_TIMEOUT) as tx:
             job = await store.lock_job(tx, message.job_id, message.account_id)
             if job is None:
-                raise Park("unknown_validation_job")
+                log.info("validation_job_gone", job_id=message.job_id, account_id=message.account_id)
+                return None
             if job.status not in ("queued", "running"):
                 return None
             phones = await store.read_pending(tx, message.job_id, after, CHUNK)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from sema_common.values.msisdn import InvalidMsisdn, country_of, parse_msisdn, suggest
+from sema_common.values.msisdn import InvalidMsisdn, Msisdn, country_of, parse_msisdn, suggest
 from sema_common.values.networks import MnoTable
 
 UNKNOWN_NETWORK: Final = "unknown_network"
@@ -15,7 +15,8 @@ UNKNOWN_NETWORK: Final = "unknown_network"
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What we know of one number. `reason` is None exactly when it is valid; otherwise a key of
-    `values.msisdn.REASONS`, or `unknown_network` for a mobile that neither tier of the registry knows."""
+    `values.msisdn.REASONS`, or `unknown_network` for a mobile that neither tier of the registry knows.
+    `suggestion` is how the number should be written, where that is sure and it is written otherwise."""
 
     reason: str | None = None
     msisdn: str | None = None
@@ -41,7 +42,8 @@ def judge(phone: str, region: str | None, networks: MnoTable) -> Verdict:
         return Verdict("unknown_country_code")
     if network is None:
         return Verdict(UNKNOWN_NETWORK, msisdn, country)
-    return Verdict(None, msisdn, country, network.mno, network.tier)
+    correction: Msisdn | None = None if phone.startswith("+") else msisdn
+    return Verdict(None, msisdn, country, network.mno, network.tier, correction)
 
 
 @dataclass(frozen=True, slots=True)

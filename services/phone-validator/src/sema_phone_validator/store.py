@@ -101,6 +101,17 @@ async def save_progress(tx: Tx, job_id: UUID, tally: Tally, at: datetime, finish
     )
 
 
+SQL_FAIL_JOB: Final[LiteralString] = """
+UPDATE core.contact_validation_jobs SET status = 'failed', failure = $2, finished_at = $3
+WHERE id = $1 AND status IN ('queued', 'running')
+"""
+
+
+async def fail_job(tx: Tx, job_id: UUID, failure: str, at: datetime) -> None:
+    """A job that we give up, with the words for its customer; what it has judged stays judged."""
+    await tx.execute(SQL_FAIL_JOB, job_id, failure, at)
+
+
 SQL_READ_PREFIXES: Final[LiteralString] = """
 SELECT prefix, country, mno, source FROM core.mno_prefixes ORDER BY prefix, source
 """

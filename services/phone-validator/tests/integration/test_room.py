@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database, Row
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
-from sema_common.values.errors import Park, RetryLater
+from sema_common.values.errors import RetryLater
 from sema_common.values.ids import event_id, new_id
 from sema_common.wire.contacts import ValidateContacts
 from sema_common.wire.queues import CONTACTS_VALIDATE
@@ -139,6 +140,8 @@ async def test_a_list_is_judged_and_counted(lists: Lists, bus: Bus) -> None:
         "valid",
         "invalid",
     ]
+    # What was read as the list's country has it is shown as a correction; what was written in full needs none.
+    assert [contact["suggestion"] for contact in contacts[:3]] == ["+254712345678", None, "+254733123456"]
     first = contacts[0]
     assert (first["msisdn"], first["country"], first["mno"], first["mno_tier"], first["reason"]) == (
         "+254712345678",
@@ -288,18 +291,35 @@ async def test_nothing_is_judged_by_an_empty_registry_and_a_change_is_noticed(
         assert (await lists.job(second.job_id))["by_mno"] == {"Second": 1}
 
 
-async def test_a_job_of_another_account_does_not_exist(lists: Lists, validator: Validator) -> None:
+async def test_a_job_that_went_with_its_list_or_is_another_accounts_is_no_work(
+    lists: Lists, validator: Validator, shelf: Shelf
+) -> None:
     message = await lists.upload(PHONES)
-    with pytest.raises(Park, match="unknown_validation_job"):
-        await validator.handle(delivery(message.model_copy(update={"account_id": new_id()})))
+    await validator.handle(delivery(message.model_copy(update={"account_id": new_id()})))
+    assert (await lists.job(message.job_id))["status"] == "queued"
+    await validator.handle(delivery(message.model_copy(update={"job_id": new_id()})))
+    assert shelf.published == []
+
+
+async def test_a_job_that_fails_every_time_ends_as_failed_with_the_reason(
+    lists: Lists, validator: Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    message = await lists.upload(PHONES)
+    monkeypatch.setattr(store, "write_verdicts", broken)
+    for count, status in ((0, "queued"), (4, "queued"), (5, "failed")):
+        with pytest.raises(ZeroDivisionError):
+            await validator.handle(replace(delivery(message), delivery_count=count))
+        assert (await lists.job(message.job_id))["status"] == status
+    assert (await lists.job(message.job_id))["failure"] == handlers.INTERNAL_ERROR
 
 
 @pytest.mark.usefixtures("room")
 async def test_what_cannot_be_done_is_kept_for_staff_with_its_reason(
     lists: Lists, bus: Bus, database: TestDatabase
 ) -> None:
-    unknown = ValidateContacts(job_id=new_id(), account_id=new_id(), contact_list_id=new_id())
-    await publish(bus, unknown)
     for body in (b"{", b'{"job_id": 7}'):
         await bus.publish_raw(
             CONTACTS_VALIDATE, body, type=ValidateContacts.TYPE, version=1, event_id=event_id(body)
@@ -312,7 +332,7 @@ async def test_what_cannot_be_done_is_kept_for_staff_with_its_reason(
         async def all_kept() -> Row | None:
             return await owner.fetchrow(
                 """SELECT array_agg(reason ORDER BY reason) AS reasons, array_agg(DISTINCT queue) AS queues
-                   FROM core.dead_letters HAVING count(*) = 4"""
+                   FROM core.dead_letters HAVING count(*) = 3"""
             )
 
         kept = await eventually(all_kept)
@@ -321,7 +341,6 @@ async def test_what_cannot_be_done_is_kept_for_staff_with_its_reason(
         "malformed",
         "malformed",
         "unknown",
-        "unknown_validation_job",
     ]
     # What came behind the poison is done.
     message = await lists.upload(PHONES)

@@ -18,8 +18,8 @@ NETWORKS = MnoTable(
     ("phone", "region", "verdict"),
     [
         ("+254712345678", None, Verdict(None, "+254712345678", "KE", "Safaricom", 1)),
-        ("0712 345 678", "KE", Verdict(None, "+254712345678", "KE", "Safaricom", 1)),
-        ("254712345678", "KE", Verdict(None, "+254712345678", "KE", "Safaricom", 1)),
+        ("0712 345 678", "KE", Verdict(None, "+254712345678", "KE", "Safaricom", 1, "+254712345678")),
+        ("254712345678", "KE", Verdict(None, "+254712345678", "KE", "Safaricom", 1, "+254712345678")),
         # The team's row wins over the carrier data, which answers only where the team has none.
         ("+254740123456", None, Verdict(None, "+254740123456", "KE", "Airtel", 1)),
         ("+254733123456", None, Verdict(None, "+254733123456", "KE", "Airtel", 2)),

@@ -59,7 +59,7 @@ def parse_msisdn(text: str, region: str | None = None) -> Msisdn:
     With one (ISO 3166, such as "KE") national forms and a leading `00` are taken too, as lists have them.
     Spaces, dashes, brackets, invisible characters and digits of other scripts are understood in both.
     """
-    return _quick(text) or _parse_slowly(_tidy(text), region)
+    return _quick(text) or _quick_national(text, region) or _parse_slowly(_tidy(text), region)
 
 
 def mask(msisdn: str) -> str:
@@ -80,9 +80,14 @@ def country_of(msisdn: Msisdn) -> str:
 def suggest(text: str, region: str | None = None) -> Msisdn | None:
     """The number that was certainly meant by one which `parse_msisdn` refuses, or None.
 
-    Certain are only: digits that lack their plus (or have 00 for it), and mobiles of the plans that Benin and
-    Côte d'Ivoire gave up, where each old number became exactly one new one.
+    Certain are only: digits that lack their plus (or have 00 for it), mobiles of the plans that Benin and Côte
+    d'Ivoire gave up, where each old number became exactly one new one, and numbers that a spreadsheet took for
+    quantities (`254712345678.0`).
     """
+    if (quantity := _QUANTITY.fullmatch(text.strip())) is not None:
+        text = quantity[1]
+        if (exact := _quick(text) or _quick_national(text, region)) is not None:
+            return exact
     try:
         tidy = _tidy(text)
     except InvalidMsisdn:
@@ -144,6 +149,30 @@ def _quick(e164: str) -> Msisdn | None:
     return _canonical(e164)
 
 
+def _quick_national(text: str, region: str | None) -> Msisdn | None:
+    """The ways in which a country's own people write its mobiles: 0712…, 712…, 254712… in a Kenyan list."""
+    code = AFRICAN_COUNTRIES.get(region or "")
+    if code is None or not (text.isascii() and text.isdigit()) or len(text) <= _SHORT_CODE_DIGITS:
+        return None
+    if text.startswith("00"):
+        return None
+    trunk_zero, longest = _plan(region or "")
+    if text.startswith(code):
+        return _quick("+" + text) if len(text) > longest else None
+    if text.startswith("0") and trunk_zero:
+        return _quick(f"+{code}{text[1:]}")
+    return _quick(f"+{code}{text}")
+
+
+@cache
+def _plan(country: str) -> tuple[bool, int]:
+    """Whether a leading zero is the country's trunk prefix, and how long its national numbers get."""
+    metadata = PhoneMetadata.metadata_for_region(country)
+    if metadata is None or metadata.general_desc is None:
+        raise LookupError(f"libphonenumber knows no numbers of {country}")
+    return metadata.national_prefix_for_parsing == "0", max(metadata.general_desc.possible_length)
+
+
 def _canonical(e164: str) -> Msisdn:
     # Gabon's old mobiles are valid with and without the zero in front: one subscriber, so one spelling.
     if e164.startswith("+2410") and len(e164) == 12:
@@ -153,6 +182,7 @@ def _canonical(e164: str) -> Msisdn:
 
 # ---- the slow way: whatever people type
 
+_QUANTITY: Final = re.compile(r"(\+?[0-9]{1,15})\.0+")
 _EXTENSION: Final = re.compile(r"\d.*(?:x|ext\.?|extension|;ext=|#)\s*[:.]?\s*\d+$", re.IGNORECASE)
 _SEPARATORS: Final = frozenset("().-/\t\n\r")
 _MAX_TEXT: Final = 64  # characters; no spelling of fifteen digits needs as many

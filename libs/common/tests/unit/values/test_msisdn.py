@@ -13,6 +13,7 @@ from sema_common.values.msisdn import (
     REASONS,
     InvalidMsisdn,
     Msisdn,
+    _quick_national,
     country_of,
     mask,
     parse_msisdn,
@@ -110,6 +111,9 @@ def test_gabons_two_spellings_are_one_subscriber() -> None:
         ("61234567", "BJ", "+2290161234567"),
         ("254712345678", None, SAFARICOM),
         ("00254712345678", None, SAFARICOM),
+        ("254712345678.0", None, SAFARICOM),
+        ("712345678.00", "KE", SAFARICOM),
+        ("712345678.0", None, None),
         ("0712345678", None, None),
         ("712345678", None, None),
         ("+25471234567", None, None),
@@ -177,6 +181,28 @@ def test_validity_is_libphonenumbers(text: str) -> None:
     assert parse_msisdn(msisdn) == msisdn
     spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     assert msisdn == spelled or (msisdn.startswith("+241") and spelled == "+2410" + msisdn[4:])
+
+
+@given(
+    st.sampled_from(sorted(AFRICAN_COUNTRIES)),
+    st.integers(0, 6),
+    st.text("0123456789", max_size=10),
+    st.sampled_from(["{national}", "0{national}", "{code}{national}", "{code}0{national}"]),
+)
+def test_a_countrys_own_spelling_is_read_as_libphonenumber_reads_it(
+    country: str, kept: int, tail: str, form: str
+) -> None:
+    example = phonenumbers.example_number_for_type(country, PhoneNumberType.MOBILE)
+    assert example is not None
+    national = (phonenumbers.national_significant_number(example)[:kept] + tail)[:10]
+    text = form.format(code=AFRICAN_COUNTRIES[country], national=national)
+    quick = _quick_national(text, country)
+    if quick is not None:
+        found = phonenumbers.parse(text, country)
+        assert phonenumbers.is_valid_number(found)
+        assert quick == parse_msisdn(
+            f"+{found.country_code}{phonenumbers.national_significant_number(found)}"
+        )
 
 
 @given(st.text(max_size=80), st.sampled_from([None, "KE", "CI", "ZA"]))

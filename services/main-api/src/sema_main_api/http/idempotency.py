@@ -68,11 +68,12 @@ async def create_once(
     create: Callable[[Tx], Awaitable[Created]],
     *,
     timeout: float = COMMAND_SECONDS,
+    fingerprint: bytes | None = None,
 ) -> Response:
     """Run `create` in one transaction, once per Idempotency-Key; without a key, just run it.
 
     `db` is the pipeline pool; `kind` names what is created; the transaction takes at most `timeout` seconds.
-    Same key and same request: the first answer again.
+    Same key and same request: the first answer again. `fingerprint` is the request's, where its body was a stream.
     """
     key = key_of(request)
     if key is None:
@@ -80,7 +81,8 @@ async def create_once(
             created = await create(tx)
         return json_response(created.body | created.secret, created.status)
     key_hash = kept.key_hash(caller.account_id, key)
-    fingerprint = kept.fingerprint(request.method, request.url.path, await request.body())
+    if fingerprint is None:
+        fingerprint = kept.fingerprint(request.method, request.url.path, await request.body())
     try:
         async with db.transaction(timeout) as tx:
             await store.lock_idempotency_key(tx, key_hash, WAIT_MS)

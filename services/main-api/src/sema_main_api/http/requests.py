@@ -1,6 +1,7 @@
 """One request as handlers see it: starlette's, with a body that is bounded in size and in time."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -68,6 +69,28 @@ class Request(StarletteRequest):
             except TimeoutError:
                 raise Refused("request_timeout", "The body did not arrive in time.", 408) from None
         return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes, for what is too large to be held; bounded like `body`, each piece in time."""
+        size = 0
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    message = await self._receive()
+            except TimeoutError:
+                raise Refused("request_timeout", "The body did not arrive in time.", 408) from None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(piece)
+            if size > self.cap:
+                raise too_large(self.cap)
+            if not more:
+                self._body = b""  # nothing is left to be swallowed before a refusal
+            if piece:
+                yield piece
 
     async def _read(self) -> bytes:
         chunks: list[bytes] = []
