@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -219,3 +220,37 @@ async def test_a_test_key_costs_nothing_and_reaches_nobody(shop: Shop, number: N
     assert message["cost"]["amount"] == "0.0000"
     assert await shop.balance() == "10000.0000"
     assert to not in {entry["to"] for entry in await shop.submits()}
+
+
+async def test_an_account_bound_to_the_other_aggregator_takes_the_whole_journey_there(
+    shop: Shop, number: Number, magic: Magic
+) -> None:
+    await shop.db.execute(
+        "INSERT INTO core.account_routes (account_id, tenant_id, aggregator, mode)"
+        " SELECT id, tenant_id, 'africastalking', 'forced' FROM core.accounts WHERE id = $1",
+        shop.api.account_id,
+    )
+    hook = await shop.hook()
+
+    async def goes_there() -> dict[str, Any]:
+        """Workers read the rules once a second: what is sent before goes the old way."""
+        accepted = await shop.api.send(number(), "Habari yako, the parcel is here.")
+        message = await shop.api.reaches(accepted["id"], "delivered")
+        assert message["aggregator"] == "africastalking"
+        return message
+
+    message = await eventually(goes_there)
+    told = await hook.gets("message.delivered", message["id"])
+    assert told["data"] == message
+    assert await shop.ledger(message["id"]) == [("charge", "-0.8000")]
+    takers = [entry["aggregator"] for entry in await shop.sandbox.witnesses() if entry["to"] == message["to"]]
+    assert takers == ["africastalking"]
+
+    undelivered = await shop.api.send(magic(2), "Habari")
+    failed = await shop.api.reaches(undelivered["id"], "failed")
+    assert failed["error"]["code"] == "delivery_impossible"
+    assert await shop.ledger(failed["id"]) == [("charge", "-0.8000")]
+    refused = await shop.api.send(magic(4), "Habari")
+    failed = await shop.api.reaches(refused["id"], "failed")
+    assert failed["error"]["code"] == "invalid_number"
+    assert await shop.ledger(failed["id"]) == [("charge", "-0.8000"), ("refund", "0.8000")]
