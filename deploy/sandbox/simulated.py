@@ -20,6 +20,7 @@ from deploy.sandbox.control import Mode, Script
 from deploy.sandbox.pusher import Pusher, Train
 from deploy.sandbox.witness import Witness
 from sema_aggregators.test_mode import NOT_SENT_ATTEMPTS, ORDINARY, Reaction, script_of
+from sema_aggregators.test_mode import Script as Act
 
 EARLY_SECONDS: Final = 5.0
 """How long an answer waits for reports that must come before it."""
@@ -148,15 +149,18 @@ class Simulated:
         now = time.time()
         delay = script.dlr.delay_ms / 1000
         for item in items:
-            code = self._verdict(wire, item, script, mode)
+            code, number = wire.flaw(item), ""
+            if code is None:
+                number = wire.number(item.to)
+                act = script_of(number)
+                code = self._verdict(wire.codes, number, act, script, mode)
             if code is not None:
                 call.responses.append(wire.refused(item, code))
                 continue
-            taken = Taken(self._next_id, wire.number(item.to), now + delay, delay)
+            taken = Taken(self._next_id, number, now + delay, delay)
             self._next_id += 1
-            act = script_of(taken.number)
             call.responses.append(wire.accepted(item, taken))
-            call.accepted.append((item.client_id, taken.number, item.text))
+            call.accepted.append((item.client_id, number, item.text))
             call.hangs = call.hangs or act.reaction is Reaction.TIMEOUT
             self.remember(taken, act.reports)
             statuses: Iterable[str] = act.reports
@@ -173,28 +177,23 @@ class Simulated:
                 random.shuffle(trains)
         return call
 
-    def _verdict(self, wire: Format, item: Item, script: Script, mode: Mode) -> int | None:
+    def _verdict(self, codes: Codes, number: str, act: Act, script: Script, mode: Mode) -> int | None:
         """The code of a refusal; None: accepted."""
-        flaw = wire.flaw(item)
-        if flaw is not None:
-            return flaw
-        number = wire.number(item.to)
-        act = script_of(number)
         if act.reaction is Reaction.REFUSE:
-            return wire.codes.wrong_number
+            return codes.wrong_number
         if act.reaction is Reaction.NOT_SENT_TWICE:
             seen = self._attempts.pop(number, 0)
             if seen < NOT_SENT_ATTEMPTS:
                 self._attempts[number] = seen + 1
-                return wire.codes.try_again
+                return codes.try_again
         if act is not ORDINARY:
             return None
         if mode == "refuse":
-            return wire.codes.wrong_number
+            return codes.wrong_number
         if mode == "low_credit":
-            return wire.codes.no_credit
+            return codes.no_credit
         if script.error_rate and random.random() < script.error_rate:
-            return wire.codes.try_again
+            return codes.try_again
         return None
 
     def _nonsense(self, wire: Format, responses: list[Response]) -> tuple[bytes, ContentType]:
