@@ -2,6 +2,7 @@
 who may call what.
 
     python -m sema_main_api.cli account create --name Acme --credit 1000 --tier growth
+    python -m sema_main_api.cli refunds set --account 0198… --undelivered yes
     python -m sema_main_api.cli staff create --email ops@example.com --password -
     python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
     python -m sema_main_api.cli history compare --since 2026-11-20T00:00:00Z
@@ -35,6 +36,7 @@ from sema_common.values.errors import Refused, RetryLater
 from sema_common.values.money import quantize
 from sema_common.values.senders import is_sender_id
 from sema_main_api.accounts import opening
+from sema_main_api.accounts import store as accounts
 from sema_main_api.app import OPERATIONS, WEBHOOKS, version
 from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
 from sema_main_api.http import roles
@@ -61,6 +63,27 @@ async def create_account(args: argparse.Namespace, settings: Settings, db: Datab
         "SEMA_API_KEY": opened.live_key,
         "SEMA_TEST_API_KEY": opened.test_key,
     }
+
+
+async def set_refunds(args: argparse.Namespace, _: Settings, db: Database) -> Result:
+    """Holds for messages that end from now on; what has ended is not touched."""
+    wanted = args.undelivered == "yes"
+    async with db.transaction() as tx:
+        before = await accounts.set_refund_policy(tx, args.account, wanted)
+        if before is None:
+            raise Refused("not_found", "There is no such account.")
+        audit = Audit(
+            _operator(),
+            None,
+            "account.refund_policy",
+            "account",
+            str(args.account),
+            args.account,
+            before={"refund_undelivered": before},
+            after={"refund_undelivered": wanted},
+        )
+        await write_audit(tx, audit)
+    return {"SEMA_REFUND_UNDELIVERED": args.undelivered}
 
 
 async def create_staff(args: argparse.Namespace, _: Settings, db: Database) -> Result:
@@ -125,6 +148,13 @@ def parser() -> argparse.ArgumentParser:
     account.add_argument("--type", default="direct", choices=["direct", "agent", "agent_customer"])
     account.add_argument("--agent", type=UUID, help="the agent's account, for an agent_customer")
     account.add_argument("--sender", default="SEMALINK", type=_sender)
+
+    refunds = things.add_parser("refunds", help="an account's refund policy")
+    policy = refunds.add_subparsers(required=True, metavar="set").add_parser("set", help="set the policy")
+    policy.add_argument("--account", required=True, type=UUID)
+    policy.add_argument("--undelivered", required=True, choices=["yes", "no"], help="what the network failed")
+    policy.add_argument("--json", action="store_true", help="print one JSON object")
+    policy.set_defaults(command=set_refunds)
 
     staff = _create(things, "staff", "a member of staff", create_staff)
     staff.add_argument("--role", default="staff_admin", choices=["staff_admin", "staff_support"])

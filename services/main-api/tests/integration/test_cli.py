@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from sema_common.platform.db import Database
+from sema_common.values.ids import new_id
 from tests.kit.seeds import accept, new_message, open_account
 
 Cli = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -52,6 +53,24 @@ async def test_an_account_is_opened_and_its_key_works(
         "SELECT actor FROM core.audit_log WHERE subject_id = $1", lines["SEMA_ACCOUNT_ID"]
     )
     assert actor.startswith("operator")
+
+
+async def test_a_refund_policy_is_set_and_written_down(cli: Cli, pipeline: Database) -> None:
+    async with pipeline.transaction() as tx:
+        account = await open_account(tx)
+    for undelivered, before in (("yes", False), ("no", True)):
+        code, out, err = await cli("refunds", "set", "--account", str(account), "--undelivered", undelivered)
+        assert (code, out, err) == (0, f"SEMA_REFUND_UNDELIVERED={undelivered}\n", "")
+        row = await pipeline.fetchrow(
+            "SELECT a.refund_undelivered, l.before, l.after FROM core.accounts a JOIN core.audit_log l"
+            " ON l.account_id = a.id WHERE a.id = $1 AND l.action = 'account.refund_policy' ORDER BY l.id DESC",
+            account,
+        )
+        assert row is not None
+        on = undelivered == "yes"
+        assert tuple(row) == (on, {"refund_undelivered": before}, {"refund_undelivered": on})
+    code, _, err = await cli("refunds", "set", "--account", str(new_id()), "--undelivered", "yes")
+    assert (code, err) == (1, "There is no such account.\n")
 
 
 async def test_people_are_made_once_for_an_address(cli: Cli, client: httpx.AsyncClient) -> None:

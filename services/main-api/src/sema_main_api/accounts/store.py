@@ -275,3 +275,15 @@ async def list_senders(
     """Sender IDs of an account, the youngest first."""
     rows = await tx.fetch(SQL_LIST_SENDERS, account_id, before, status, limit)
     return [SenderRow(*row.values()) for row in rows]
+
+
+SQL_SET_REFUND_POLICY: Final[LiteralString] = """
+UPDATE core.accounts a SET refund_undelivered = $2 FROM core.accounts before WHERE a.id = $1 AND before.id = a.id
+RETURNING before.refund_undelivered
+"""
+
+
+async def set_refund_policy(tx: Tx, account_id: UUID, refund_undelivered: bool) -> bool | None:
+    """Say whether undelivered messages are refunded; answers what held before, None without such an account."""
+    before: bool | None = await tx.fetchval(SQL_SET_REFUND_POLICY, account_id, refund_undelivered)
+    return before
