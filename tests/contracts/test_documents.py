@@ -35,4 +35,6 @@ def test_the_openapi_document_is_valid_and_tells_of_webhooks() -> None:
         "message.delivered",
         "message.failed",
         "message.expired",
+        "campaign.completed",
+        "campaign.rejected",
     ]

@@ -37,6 +37,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.messages.store.projection": (PIPELINE,),
     "sema_common.messages.store.publishing": (PIPELINE,),
     "sema_common.messages.store.idempotency": (PIPELINE,),
+    "sema_common.messages.store.campaigns": (PIPELINE,),
     "sema_common.messages.store.attempts": (SMS,),
     "sema_common.messages.store.attempts:SQL_CLAIM": (PIPELINE, SMS),
     "sema_common.messages.store.attempts:SQL_READ_ATTEMPTS": (PIPELINE, SMS),
@@ -60,6 +61,11 @@ ROLES: dict[str, tuple[str, ...]] = {
 """Who runs what; the longest name that fits decides. A tenant's reads of main-api are in TENANT_READS."""
 
 TENANT_READS = {
+    "sema_common.messages.store.campaigns:SQL_COUNT",
+    "sema_main_api.campaigns.store.campaigns:SQL_READ",
+    "sema_main_api.campaigns.store.campaigns:SQL_PAGE",
+    "sema_main_api.campaigns.store.recipients:SQL_RECIPIENTS",
+    "sema_main_api.campaigns.store.recipients:SQL_REFUSED_RECIPIENTS",
     "sema_main_api.messaging.store:SQL_MESSAGE",
     "sema_main_api.messaging.store:SQL_EVENTS",
     "sema_main_api.messaging.store:SQL_MESSAGES",

@@ -50,7 +50,6 @@ RULES: Final = (
         SELECT m.message_id, format('charged %s times, %s in all, costs %s', count(l.reference), -sum(l.amount), m.cost)
         FROM orch.sms_messages m
         LEFT JOIN billing.credit_ledger l ON l.reference = m.message_id AND l.kind = 'charge'
-        WHERE m.campaign_id IS NULL
         GROUP BY m.message_id, m.cost, m.billing_account_id
         HAVING COALESCE(-sum(l.amount), 0) <> m.cost OR (m.cost > 0 AND count(l.reference) <> 1)
             OR bool_or(l.account_id <> m.billing_account_id)
@@ -89,6 +88,55 @@ RULES: Final = (
         SELECT m.message_id, format('%s, never taken, %s kept', m.status, m.cost) FROM orch.sms_messages m
         WHERE {_NEVER_TAKEN} AND m.cost > 0
           AND NOT EXISTS (SELECT FROM billing.credit_ledger r WHERE r.reference = m.message_id AND r.kind = 'refund')
+        """,
+    ),
+    Rule(
+        "reservation_is_not_held",
+        """
+        SELECT c.account_id, format('%s set aside in the ledger, %s held by campaigns', set_aside.amount, held.amount)
+        FROM billing.credits c,
+             LATERAL (SELECT COALESCE(-sum(l.amount), 0) AS amount FROM billing.credit_ledger l
+                      WHERE l.account_id = c.account_id AND l.counter_account = 'reservations') AS set_aside,
+             LATERAL (SELECT COALESCE(sum(k.reserved), 0) AS amount FROM core.campaigns k
+                      WHERE k.billing_account_id = c.account_id) AS held
+        WHERE set_aside.amount <> held.amount
+        """,
+    ),
+    Rule(
+        "campaign_cost_is_not_charged",
+        """
+        SELECT k.id, format('cost %s, charged %s for %s messages of %s',
+                            k.cost, charged.amount, charged.messages, k.expanded)
+        FROM core.campaigns k,
+             LATERAL (SELECT COALESCE(-sum(l.amount), 0) AS amount, count(m.message_id) AS messages
+                      FROM orch.sms_messages m
+                      LEFT JOIN billing.credit_ledger l ON l.reference = m.message_id AND l.kind = 'charge'
+                      WHERE m.campaign_id = k.id) AS charged
+        WHERE k.cost <> charged.amount OR k.expanded <> charged.messages
+        """,
+    ),
+    Rule(
+        "campaign_twice_or_to_a_stranger",
+        """
+        SELECT m.campaign_id, format('%s messages to one number, recipient %s', count(*), bool_or(r.seq IS NOT NULL))
+        FROM orch.sms_messages m
+        LEFT JOIN core.campaign_recipients r ON r.campaign_id = m.campaign_id AND r.msisdn = m.to_msisdn
+        WHERE EXISTS (SELECT FROM core.campaign_recipients known WHERE known.campaign_id = m.campaign_id)
+        GROUP BY m.campaign_id, m.to_msisdn HAVING count(*) > 1 OR bool_or(r.seq IS NULL OR r.refused IS NOT NULL)
+        """,
+    ),
+    Rule(
+        "campaign_left_somebody_out",
+        """
+        SELECT k.id, format('%s of %s recipients without message or reason, %s held',
+                            left_out.recipients, k.contacts, k.reserved)
+        FROM core.campaigns k,
+             LATERAL (SELECT count(*) AS recipients FROM core.campaign_recipients r
+                      WHERE r.campaign_id = k.id AND r.refused IS NULL
+                        AND NOT EXISTS (SELECT FROM orch.sms_messages m
+                                        WHERE m.campaign_id = k.id AND m.to_msisdn = r.msisdn)) AS left_out
+        WHERE (k.expanded_at IS NOT NULL AND (left_out.recipients > 0 OR k.expanded + k.refused <> k.contacts))
+           OR (k.status IN ('completed', 'cancelled', 'rejected') AND k.reserved <> 0)
         """,
     ),
     # ---- the history: I7
@@ -167,6 +215,14 @@ RULES: Final = (
         """,
     ),
     # ---- the end of the journey: I5, I8, I11, I12
+    Rule(
+        "campaign_unfinished",
+        """
+        SELECT id, format('%s since %s', status, moved_at) FROM core.campaigns
+        WHERE status IN ('submitted', 'pending_content_check', 'approved', 'queued', 'sending')
+        """,
+        always=False,
+    ),
     Rule(
         "stuck",
         f"""

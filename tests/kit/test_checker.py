@@ -62,6 +62,7 @@ async def world(database: TestDatabase) -> AsyncIterator[World]:
         await _entry(db, account, "charge", id_, "-1")
         await _delivery(db, account, id_, status)
     await _entry(db, account, "refund", bad, "1")
+    await _campaign(db, account, good)
     evidence = Evidence(
         dsn=database.owner_dsn,
         calls=[Call(account, (_to(id_), f"text {id_}"), f"key {id_}", 202, id_) for id_ in (good, bad)],
@@ -86,12 +87,37 @@ def _to(message_id: UUID) -> str:
 async def _entry(db: Any, account: UUID, kind: str, reference: UUID, amount: str) -> None:
     await db.execute(
         "INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account,"
-        " balance_after) VALUES ($1, $1, $2, $3, $4, 'revenue', 0)",
+        " balance_after) VALUES ($1, $1, $2, $3, $4, $5, 0)",
         account,
         kind,
         reference,
         Decimal(amount),
+        "reservations" if kind in {"reserve", "release"} else "revenue",
     )
+
+
+async def _campaign(db: Any, account: UUID, message_id: UUID) -> None:
+    """A campaign that is over, whose only message is this one."""
+    campaign = new_id()
+    await db.execute(
+        "INSERT INTO core.campaigns (id, tenant_id, account_id, billing_account_id, name, sender, message, status,"
+        " currency, estimate, cost, contacts, expanded, expanded_at)"
+        " VALUES ($1, $2, $2, $2, 'Test', 'SEMALINK', 'text', 'completed', 'KES', 1, 1, 1, 1, now())",
+        campaign,
+        account,
+    )
+    await db.execute(
+        "INSERT INTO core.campaign_recipients (campaign_id, country, seq, tenant_id, contact_id, msisdn)"
+        " VALUES ($1, 'KE', 1, $2, $2, $3)",
+        campaign,
+        account,
+        _to(message_id),
+    )
+    await db.execute(
+        "UPDATE orch.sms_messages SET campaign_id = $1 WHERE message_id = $2", campaign, message_id
+    )
+    await _entry(db, account, "reserve", campaign, "-1")
+    await _entry(db, account, "release", campaign, "1")
 
 
 async def _message(db: Any, account: UUID, message_id: UUID, status: str) -> None:
@@ -179,6 +205,11 @@ BUGS = {
     " WHERE kind = 'charge' AND reference = '{good}'",
     "refunded_wrongly": "UPDATE billing.credit_ledger SET amount = 2 WHERE kind = 'refund'",
     "unrefunded": "DELETE FROM billing.credit_ledger WHERE kind = 'refund'",
+    "reservation_is_not_held": "UPDATE core.campaigns SET estimate = 2, reserved = 1",
+    "campaign_cost_is_not_charged": "UPDATE core.campaigns SET cost = 0",
+    "campaign_twice_or_to_a_stranger": "UPDATE core.campaign_recipients SET msisdn = '+254700000000'",
+    "campaign_left_somebody_out": "UPDATE core.campaigns SET contacts = 2",
+    "campaign_unfinished": "UPDATE core.campaigns SET status = 'sending'",
     "status_is_not_history": "UPDATE orch.sms_messages SET status = 'sent' WHERE message_id = '{good}'",
     "illegal_history": "INSERT INTO orch.message_events SELECT message_id, enqueued_at, tenant_id, 'again', 'expired',"
     " occurred_at, source, detail FROM orch.message_events WHERE message_id = '{bad}' AND status = 'failed'",

@@ -1,5 +1,6 @@
 """Composition root: pools, broker, Redis, the modules on the HTTP floor, the server. Nothing is decided here."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import metadata
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from sema_aggregators import AfricasTalking, Celcom, TestMode
 from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
-from sema_common.platform.db import Database
+from sema_common.platform.db import Database, Listener
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_main_api.accounts import endpoints as accounts
@@ -17,6 +18,8 @@ from sema_main_api.auth.clients import LoginGuard
 from sema_main_api.auth.passwords import Passwords
 from sema_main_api.auth.tokens import Tokens
 from sema_main_api.billing import endpoints as billing
+from sema_main_api.campaigns import endpoints as campaigns
+from sema_main_api.campaigns.schemas import CampaignEvent
 from sema_main_api.contacts import endpoints as contacts
 from sema_main_api.contacts import telling
 from sema_main_api.contacts.uploading import Uploads
@@ -33,12 +36,14 @@ from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.reference import REFRESH_SECONDS, ReferenceData
 from sema_main_api.messaging.relay import Relay
 from sema_main_api.messaging.schemas import MessageEvent
+from sema_main_api.scheduler import loops as scheduling
+from sema_main_api.scheduler.feeding import Feeder
 from sema_main_api.settings import Settings
 from sema_main_api.suppressions import endpoints as suppressions
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0012"
+SCHEMA_REVISION: Final = "0013"
 
 LAST_USED_SECONDS: Final = 15.0
 """How often the times at which keys were last used are written down."""
@@ -47,6 +52,7 @@ LAST_USED_SECONDS: Final = 15.0
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *auth.OPERATIONS,
     *messaging.OPERATIONS,
+    *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
     *accounts.OPERATIONS,
@@ -56,9 +62,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 # What customers' endpoints get today, for the documentation; who subscribes names them in `webhooks.schemas.Event`.
-WEBHOOKS: Final[Webhooks] = dict.fromkeys(
-    ("message.sent", "message.delivered", "message.failed", "message.expired"), MessageEvent
-)
+WEBHOOKS: Final[Webhooks] = {
+    **dict.fromkeys(("message.sent", "message.delivered", "message.failed", "message.expired"), MessageEvent),
+    **dict.fromkeys(("campaign.completed", "campaign.rejected"), CampaignEvent),
+}
 
 
 def version() -> str:
@@ -98,7 +105,13 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     box = SecretBox(settings.secrets_keys)
     await room.every("last_used", LAST_USED_SECONDS, authenticator.write_last_used)
 
-    messaging_deps = await open_messaging(room, settings, pipeline, tenant, bus, limits)
+    reference = await open_reference(room, settings, pipeline)
+    relay = await room.open(Relay(pipeline, bus))
+    accepting = await open_messaging(room, pipeline, relay)
+    messaging_deps = messaging.Messaging(
+        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback
+    )
+    wake_scheduler = await open_scheduler(room, settings, pipeline, bus, relay, reference)
 
     webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
     auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
@@ -111,6 +124,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
         *bind(contacts.OPERATIONS, await open_contacts(room, pipeline, tenant, bus)),
+        *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
         *await admin.open_admin(room, pipeline, bus),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
     ]
@@ -125,10 +139,8 @@ async def open_contacts(room: Room, pipeline: Database, tenant: TenantReads, bus
     return contacts.Deps(tenant, pipeline, telling_, Uploads())
 
 
-async def open_messaging(
-    room: Room, settings: Settings, pipeline: Database, tenant: TenantReads, bus: Bus, limits: Limits
-) -> messaging.Messaging:
-    """The relay outlives the group commit that feeds it: what was committed last is still published."""
+async def open_reference(room: Room, settings: Settings, pipeline: Database) -> ReferenceData:
+    """What messages and campaigns are decided by; nothing is served before it was read once."""
     live = [Celcom(ucs2=settings.celcom_ucs2, countries=settings.live_countries).capabilities]
     if settings.second_countries:
         live.append(AfricasTalking(countries=settings.second_countries).capabilities)
@@ -136,7 +148,11 @@ async def open_messaging(
     await reference.refresh()
     await room.every("reference", REFRESH_SECONDS, reference.refresh)
     room.ready_when("reference", reference.check)
-    relay = await room.open(Relay(pipeline, bus))
+    return reference
+
+
+async def open_messaging(room: Room, pipeline: Database, relay: Relay) -> Accepting:
+    """The relay outlives the group commit that feeds it: what was committed last is still published."""
     accepting = await room.open(Accepting(pipeline, relay))
     periodic = loops.Loops(pipeline, relay)
     await room.every("sweep", loops.SWEEP_SECONDS, relay.sweep)
@@ -144,6 +160,37 @@ async def open_messaging(
     await room.every("purge", loops.PURGE_SECONDS, periodic.purge)
     await room.every("partitions", loops.PARTITION_SECONDS, periodic.partitions)
     await room.every("drift", loops.DRIFT_SECONDS, periodic.drift)
-    return messaging.Messaging(
-        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback
-    )
+    return accepting
+
+
+async def open_scheduler(
+    room: Room,
+    settings: Settings,
+    pipeline: Database,
+    bus: Bus,
+    relay: Relay,
+    reference: ReferenceData,
+) -> Callable[[], None]:
+    """The feeder and what moves campaigns to it and on from it; answers what wakes it all."""
+    feeder = await room.open(Feeder(pipeline, bus, relay, reference))
+    feeding = await room.every("feed", scheduling.FEED_SECONDS, feeder.run)
+
+    def feed() -> None:
+        feeder.wake()
+        feeding.wake()
+
+    alarm = scheduling.Alarm()
+    scheduler = scheduling.Scheduler(pipeline, bus, feed, alarm.set)
+    starting = await room.every("start", scheduling.START_SECONDS, scheduler.start)
+    alarm.wakes(starting.wake)
+
+    def wake() -> None:
+        starting.wake()
+        feed()
+
+    await room.open(Listener(settings.pipeline_database_url, "campaigns", wake), "listener campaigns")
+    await room.every("finish", scheduling.FINISH_SECONDS, scheduler.finish)
+    await room.every("settle", scheduling.SETTLE_SECONDS, scheduler.settle)
+    await room.every("purge_recipients", scheduling.PURGE_SECONDS, scheduler.purge)
+    await room.every("watch_campaigns", scheduling.WATCH_SECONDS, scheduler.watch)
+    return wake

@@ -18,11 +18,15 @@ from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox
+from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.contents import CONTENTS
+from sema_common.wire.sms import SmsJobs
+from sema_common.wire.webhook import Facts
 from sema_main_api.accounts.opening import Opened, Opening, open_account, put_staff
 from sema_main_api.app import open_edge
 from sema_main_api.auth.passwords import hash_password
 from sema_main_api.settings import Settings
+from tests.kit.campaigns import Campaigns, Consumed
 from tests.kit.fixtures import TestDatabase
 from tests.kit.letters import Office, Queue
 
@@ -165,3 +169,29 @@ def new_list(client: httpx.AsyncClient, auth: dict[str, str]) -> NewList:
         return f"/v1/contact-lists/{answer.json()['id']}"
 
     return create
+
+
+@pytest.fixture
+async def owner(database: TestDatabase) -> AsyncIterator[Database]:
+    """The superuser, whom no policy hides a row from."""
+    async with Database.open(database.owner_dsn, name="owner", max_size=3) as db:
+        yield db
+
+
+@pytest.fixture
+def campaigns(client: httpx.AsyncClient, auth: dict[str, str], account: Opened, owner: Database) -> Campaigns:
+    """One account's campaigns, from all sides."""
+    return Campaigns(client, auth, account.account_id, account.test_key, owner)
+
+
+@pytest.fixture
+async def consumed(vhost: str) -> AsyncIterator[Consumed]:
+    """What reaches the lane, the content check and the webhooks."""
+    consumed = Consumed()
+    async with (
+        Bus.open(vhost, name="test") as bus,
+        bus.consume("sms.normal", [SmsJobs], consumed.handle, prefetch=10),
+        bus.consume("sms.content", [ScreenCampaign], consumed.handle, prefetch=10),
+        bus.consume("webhooks.outbound", [Facts], consumed.handle, prefetch=10),
+    ):
+        yield consumed

@@ -98,6 +98,43 @@ async def charge(tx: Tx, charges: Sequence[Charge]) -> None:
     )
 
 
+SQL_CHARGE_RESERVED: Final[LiteralString] = """
+INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
+SELECT $1::uuid, $2::uuid, 'release', $3::uuid, $4::numeric, 'reservations', $5::numeric + $4
+UNION ALL
+SELECT $1::uuid, $2::uuid, 'charge', c.message_id, -c.cost, 'revenue', c.balance_after
+FROM unnest($6::uuid[], $7::numeric[], $8::numeric[]) AS c(message_id, cost, balance_after)
+"""
+
+
+async def charge_reserved(
+    tx: Tx, payer: Balance, costs: Sequence[tuple[UUID, Decimal]], release_id: UUID
+) -> Decimal:
+    """Charge messages of one campaign out of its reservation; answers their sum.
+
+    What is released is charged in the same statement, so the locked balance of `payer` stays as it is.
+    `release_id` is the same however often this chunk is tried: only one of the tries can be committed.
+    """
+    total = sum((cost for _, cost in costs), Decimal(0))
+    left = payer.balance + total
+    after = []
+    for _, cost in costs:
+        left -= cost
+        after.append(left)
+    await tx.execute(
+        SQL_CHARGE_RESERVED,
+        payer.account_id,
+        payer.tenant_id,
+        release_id,
+        total,
+        payer.balance,
+        [message_id for message_id, _ in costs],
+        [cost for _, cost in costs],
+        after,
+    )
+    return total
+
+
 SQL_REFUND: Final[LiteralString] = """
 WITH owed AS MATERIALIZED (
     SELECT c.account_id, c.tenant_id, c.reference, -c.amount AS amount
@@ -159,6 +196,11 @@ async def adjust(
 ) -> Decimal | None:
     """Put `amount` (or, negative, take it) by staff's hand; None when this reference was booked before."""
     return await _move(tx, account_id, amount, reference, kind, "adjustments")
+
+
+async def reserve(tx: Tx, account_id: UUID, amount: Decimal, campaign_id: UUID) -> Decimal | None:
+    """Set `amount` aside for a campaign; None when it was before. The caller knows that the balance suffices."""
+    return await _move(tx, account_id, -amount, campaign_id, "reserve", "reservations")
 
 
 async def release(tx: Tx, account_id: UUID, amount: Decimal, campaign_id: UUID) -> Decimal | None:

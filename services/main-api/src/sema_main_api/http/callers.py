@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from sema_common.values.errors import Refused
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -34,6 +36,11 @@ class Caller:
     def id(self) -> UUID:
         """The key's or the user's own id."""
         return self.key_id or self.user_id or self.account_id
+
+    def require_active(self) -> None:
+        """Refused(403) when the account is suspended: it may read, and start nothing."""
+        if self.account_status != "active":
+            raise Refused("account_suspended", "This account is suspended; please contact support.", 403)
 
 
 @dataclass(frozen=True, slots=True)

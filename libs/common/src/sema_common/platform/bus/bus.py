@@ -73,6 +73,10 @@ class Bus:
         )
         return results
 
+    async def depth(self, queue: str) -> int:
+        """AMQP messages that are ready in `queue`; those that consumers hold do not count. BrokerUnavailable."""
+        return await self._publisher.depth(queue)
+
     async def publish_raw(
         self,
         queue: str,

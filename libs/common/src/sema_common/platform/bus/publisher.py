@@ -38,6 +38,7 @@ PUBLISH_SECONDS: Final = 5.0
 """Longest wait for a confirm; a broker with an alarm answers none."""
 
 DECLARE_SECONDS: Final = 5.0
+DEPTH_SECONDS: Final = 2.0
 PERSISTENT: Final = 2
 
 _PUBLISHED = Counter("sema_bus_published_total", "Publishes by outcome", ["queue", "outcome"])
@@ -139,6 +140,22 @@ class Publisher:
                 out.attempt,
             ),
         )
+
+    async def depth(self, queue: str) -> int:
+        """How many messages wait in the queue; BrokerUnavailable at once or within 2 s."""
+        raw = self._raw
+        if raw is None or raw.is_closed:
+            raise BrokerUnavailable("not connected to the broker", after=1.0)
+        try:
+            answer = await raw.queue_declare(queue, passive=True, timeout=DEPTH_SECONDS)
+        except BROKER_ERRORS as exc:
+            raise BrokerUnavailable(f"no depth of {queue}: {type(exc).__name__}", after=1.0) from exc
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise BrokerUnavailable("the connection was lost", after=1.0) from exc
+        return answer.message_count or 0
 
     def _count(self, queue: str) -> tuple[Counter, Histogram]:
         self._counters[queue] = found = (_PUBLISHED.labels(queue, "confirmed"), _CONFIRM.labels(queue))

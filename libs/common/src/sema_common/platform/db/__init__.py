@@ -24,6 +24,7 @@ from sema_common.platform.db.failures import (
     Tx,
     UniqueViolation,
 )
+from sema_common.platform.db.listening import Listener
 
 __all__ = [
     "COMMAND_SECONDS",
@@ -34,6 +35,7 @@ __all__ = [
     "ForeignKeyViolation",
     "InsufficientPrivilege",
     "IntegrityViolation",
+    "Listener",
     "NotNullViolation",
     "Row",
     "Tx",

@@ -101,8 +101,7 @@ async def estimate(deps: Messaging, request: Request, caller: Caller) -> Respons
 
 async def let_in(deps: Messaging, caller: Caller, wanted: Mapping[str, int]) -> Mapping[str, str]:
     """The rate limit's headers; Refused when the account is suspended or too fast."""
-    if caller.account_status != "active":
-        raise Refused("account_suspended", "This account is suspended; please contact support.", 403)
+    caller.require_active()
     headers: Mapping[str, str] = {}
     for lane, count in wanted.items():
         headers = await deps.limits.take(caller, lane, count)

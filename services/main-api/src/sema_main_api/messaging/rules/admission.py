@@ -15,8 +15,8 @@ from sema_common.values.ids import id_time, new_id
 from sema_common.values.msisdn import AFRICAN_COUNTRIES, InvalidMsisdn, Msisdn, country_of, parse_msisdn
 from sema_common.values.networks import MnoTable
 from sema_common.values.segments import MAX_SEGMENTS, Segments, measure
-from sema_common.values.senders import is_sender_id
 from sema_content_checker import Judge
+from sema_main_api.http.senders import approved_sender
 from sema_main_api.messaging.schemas import SendRequest
 
 DEFAULT_VALIDITY: Final = {"normal": 86_400, "priority": 300}
@@ -137,19 +137,6 @@ def text_segments(body: str) -> Segments:
     return segments
 
 
-def sender(text: str, approved: frozenset[str]) -> str:
-    """The sender as it was approved (case counts: networks compare it so), or Refused."""
-    if text in approved:
-        return text
-    if not is_sender_id(text):
-        raise invalid(
-            "from",
-            "invalid_sender_id",
-            "A sender ID has at most 11 plain letters, digits, spaces, or is a number.",
-        )
-    raise Refused("sender_id_not_approved", f"The sender ID {text!r} is not approved for this account.", 403)
-
-
 def content(body: str, judge: Judge) -> None:
     """Refused `content_rejected` with its reasons, unless the text may be sent."""
     verdict = judge(body)
@@ -170,7 +157,7 @@ def admit(
 ) -> NewMessage:
     """The message that this request asks for, priced and dated; Refused where it may not be."""
     quoted = quote(request, asker, reference, now)
-    from_sender = sender(request.sender, approved)
+    from_sender = approved_sender(request.sender, approved)
     content(request.body, reference.content)
     message_id = new_id()
     enqueued_at = id_time(message_id)

@@ -1,0 +1,117 @@
+"""POST /v1/campaigns and /v1/campaigns/estimate."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from sema_common.messages.campaigns import CampaignRow, campaign_object
+from sema_common.platform import telemetry
+from sema_common.platform.db import Tx
+from sema_common.values.clock import now
+from sema_common.values.ids import new_id
+from sema_common.values.money import Money
+from sema_common.values.segments import measure
+from sema_common.values.templates import Template
+from sema_main_api.campaigns import rules, schemas, submitting
+from sema_main_api.campaigns.endpoints.deps import Deps, audit_of
+from sema_main_api.campaigns.store import recipients
+from sema_main_api.campaigns.store.campaigns import NewCampaign
+from sema_main_api.http.bodies import read_body
+from sema_main_api.http.callers import Caller
+from sema_main_api.http.idempotency import Created, create_once
+from sema_main_api.http.requests import Request
+from sema_main_api.http.responses import json_response
+from sema_main_api.http.senders import approved_sender
+from sema_main_api.http.store import write_audit
+
+SAMPLES: Final = 3
+
+
+async def create(deps: Deps, request: Request, caller: Caller) -> Response:
+    """202: recipients and prices are fixed, the estimate is reserved, the text goes to its verdict."""
+    caller.require_active()
+    wanted = await read_body(request, schemas.CreateCampaign)
+
+    async def submit(tx: Tx) -> Created:
+        new, template = await drafted(deps, wanted, caller)
+        row = await submitting.submit(tx, new, template, caller, deps.reference.current, now())
+        body = campaign_object(row, {})
+        request.noted["contacts"] = row.contacts
+        await write_audit(tx, audit_of(caller, request, "campaign.submitted", row.id, row.status))
+        return Created(row.id, body, status=202)
+
+    async with deps.turn():
+        response = await create_once(
+            deps.pipeline, request, caller, "campaign", submit, timeout=submitting.SUBMIT_SECONDS
+        )
+    deps.wake()
+    return response
+
+
+class _Estimated(Exception):
+    """Carries an estimate out of the transaction that is rolled back."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+
+
+async def estimate(deps: Deps, request: Request, caller: Caller) -> Response:
+    """What a submission would come to: the same steps, and then nothing is kept. Credit is not looked at."""
+    wanted = await read_body(request, schemas.CreateCampaign)
+    new, template = await drafted(deps, wanted, caller)
+    try:
+        async with deps.turn(), deps.pipeline.transaction(submitting.SUBMIT_SECONDS) as tx:
+            row = await submitting.submit(
+                tx, new, template, caller, deps.reference.current, now(), reserving=False
+            )
+            first = await recipients.recipients(tx, row.id, submitting.BEFORE_ALL, SAMPLES)
+            raise _Estimated(estimate_object(row, template, first))
+    except _Estimated as estimated:
+        return json_response(estimated.body)
+
+
+def estimate_object(
+    row: CampaignRow, template: Template, first: Sequence[recipients.Recipient]
+) -> dict[str, Any]:
+    """The answer to an estimate."""
+    whole = campaign_object(row, {})
+    samples = []
+    for one in first:
+        text = template.render(one.fields or {})
+        cut = measure(text or " ")
+        samples.append(
+            {"phone": one.msisdn, "text": text, "encoding": cut.encoding, "segments": cut.segments}
+        )
+    return {
+        "contacts": row.contacts,
+        "refused": row.refused,
+        "skipped": whole["skipped"],
+        "missing_values": row.missing,
+        "cost_estimate": Money(row.estimate, row.currency).wire(),
+        "samples": samples,
+    }
+
+
+async def drafted(deps: Deps, wanted: schemas.CreateCampaign, caller: Caller) -> tuple[NewCampaign, Template]:
+    """The campaign that is wanted; Refused where text, sender or time will not do."""
+    template = rules.template(wanted.message)
+    rules.check_send_at(wanted.send_at, now())
+    approved = await deps.reference.senders(caller.account_id, wanted.sender)
+    new = NewCampaign(
+        id=new_id(),
+        tenant_id=caller.tenant_id,
+        account_id=caller.account_id,
+        billing_account_id=caller.billing_account_id,
+        contact_list_id=wanted.contact_list_id,
+        name=wanted.name,
+        sender=approved_sender(wanted.sender, approved),
+        message=wanted.message,
+        test=caller.mode == "test",
+        send_at=wanted.send_at,
+        quiet_hours=wanted.quiet_hours,
+        on_missing=wanted.on_missing,
+        currency=caller.currency,
+        traceparent=telemetry.traceparent(),
+    )
+    return new, template

@@ -1,0 +1,153 @@
+"""A submission: copy the recipients, quote every one of them, reserve. One transaction, or nothing at all.
+
+The balance is locked last, when all else is written: however long a list is, the account's other messages wait
+only for the end of this transaction.
+"""
+
+import asyncio
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Protocol
+from uuid import UUID
+
+from sema_common.billing import ledger
+from sema_common.billing.prices import PriceList
+from sema_common.messages.campaigns import CampaignRow
+from sema_common.platform.db import Tx
+from sema_common.values.errors import Refused
+from sema_common.values.templates import Template
+from sema_main_api.campaigns import rules
+from sema_main_api.campaigns.store import campaigns, recipients
+from sema_main_api.campaigns.store.campaigns import NewCampaign
+from sema_main_api.http.callers import Caller
+from sema_main_api.http.problems import not_found
+
+SUBMIT_SECONDS: Final = 120.0
+"""Longest submission. A million recipients with merge fields took 32 s, with other work beside it."""
+
+QUOTED_AT_ONCE: Final = 5_000
+PRICED_AT_ONCE: Final = 200
+"""Recipients priced in one go (some 2 ms): other requests come through in between."""
+
+BEFORE_ALL: Final = ("", 0)
+
+
+class Reference(Protocol):
+    """What is decided by: prices, and what routes can carry."""
+
+    @property
+    def prices(self) -> PriceList: ...
+    def unreachable(self, mode: str, country: str, kind: str, encoding: str) -> Refused | None: ...
+
+
+async def submit(
+    tx: Tx,
+    new: NewCampaign,
+    template: Template,
+    caller: Caller,
+    reference: Reference,
+    at: datetime,
+    *,
+    reserving: bool = True,
+) -> CampaignRow:
+    """The campaign with its recipients, paid for in advance; Refused (402, 404, 409, 422), and then nothing is.
+
+    `reserving=False` only finds out what it comes to.
+    """
+    busy = await campaigns.is_list_busy(tx, new.contact_list_id, caller.account_id)
+    if busy is None:
+        raise not_found()
+    if busy:
+        raise Refused(
+            "list_not_validated", "The list is still being validated: wait for its job to end.", 409
+        )
+    await campaigns.insert(tx, new)
+    skipped = await recipients.copy_recipients(
+        tx, new.id, new.tenant_id, new.contact_list_id, new.account_id, template.fields, SUBMIT_SECONDS
+    )
+    groups = await recipients.groups(tx, new.id, SUBMIT_SECONDS)
+    pricer = pricer_for(template, new, caller, reference, at)
+    if template.fields:
+        quote = await quote_each(tx, new.id, template, pricer)
+    else:
+        quote = await quote_groups(tx, new.id, groups, pricer)
+    quote.require(template.fields)
+    parts: dict[str, int] = {}
+    for group in groups:
+        parts[group.country] = max(group.last_seq, parts.get(group.country, 0))
+    await recipients.insert_parts(tx, new.id, new.tenant_id, parts, pricer.prices)
+    row = await campaigns.fix(tx, new.id, quote.total, quote.contacts, quote.refused, quote.missing, skipped)
+    if quote.total and reserving:
+        await reserve(tx, row)
+    return row
+
+
+async def reserve(tx: Tx, campaign: CampaignRow) -> None:
+    """Set the estimate aside; Refused(402) when it does not fit."""
+    payer = campaign.billing_account_id
+    balance = (await ledger.lock_balances(tx, [payer])).get(payer)
+    available = balance.available if balance else rules.FREE
+    if available < campaign.estimate:
+        raise rules.insufficient(campaign.estimate, available, campaign.currency)
+    await ledger.reserve(tx, payer, campaign.estimate, campaign.id)
+
+
+def pricer_for(
+    template: Template, new: NewCampaign, caller: Caller, reference: Reference, at: datetime
+) -> rules.Pricer:
+    """The pricer of this text for this account, with the prices of this moment."""
+
+    def price_of(country: str, mno: str | None) -> Decimal | None:
+        price = reference.prices.price(
+            account_id=caller.account_id,
+            tier=caller.tier,
+            country=country,
+            mno=mno,
+            currency=caller.currency,
+            at=at,
+        )
+        if price is None:
+            return None
+        return rules.FREE if new.test else price.per_segment
+
+    def unreachable(country: str, encoding: str) -> Refused | None:
+        return reference.unreachable(caller.mode, country, "SMS", encoding)
+
+    return rules.Pricer(template, new.on_missing, price_of, unreachable)
+
+
+async def quote_groups(
+    tx: Tx, campaign_id: UUID, groups: list[recipients.Group], pricer: rules.Pricer
+) -> rules.Quote:
+    """Everybody gets the same text: one price for each network."""
+    quote = rules.Quote()
+    for group in groups:
+        priced = pricer.price(group.country, group.mno, {})
+        quote.add(priced, group.recipients)
+        if isinstance(priced, rules.Refusal):
+            await recipients.refuse_group(tx, campaign_id, group, priced.wire(), SUBMIT_SECONDS)
+    return quote
+
+
+async def quote_each(tx: Tx, campaign_id: UUID, template: Template, pricer: rules.Pricer) -> rules.Quote:
+    """Everybody gets a text of his own: each is rendered and measured."""
+    quote = rules.Quote()
+    after = BEFORE_ALL
+    while True:
+        some = await recipients.recipients(tx, campaign_id, after, QUOTED_AT_ONCE)
+        refused = []
+        for index, one in enumerate(some):
+            if index % PRICED_AT_ONCE == PRICED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            values = one.fields or {}
+            if len(values) < len(template.fields):
+                quote.lacks(name for name in template.fields if name not in values)
+            priced = pricer.price(one.country, one.mno, values)
+            quote.add(priced)
+            if isinstance(priced, rules.Refusal):
+                refused.append((one.country, one.seq, priced.wire()))
+        if refused:
+            await recipients.refuse(tx, campaign_id, refused)
+        if len(some) < QUOTED_AT_ONCE:
+            return quote
+        after = some[-1].country, some[-1].seq
