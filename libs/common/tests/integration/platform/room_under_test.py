@@ -1,8 +1,11 @@
 """A room of its own process for `test_runtime`: what it does is told by `ROOM`, a word for each case."""
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from pydantic import Field
 from starlette.applications import Starlette
@@ -17,6 +20,9 @@ from sema_common.platform.settings import ServiceSettings
 from sema_common.wire.content import ScreenCampaign
 
 log = logs.get_logger()
+
+POISON: Final = UUID(int=13)
+"""The campaign that the case `crashes` dies of."""
 
 
 class Settings(ServiceSettings):
@@ -38,14 +44,19 @@ async def open_room(room: runtime.Room, settings: Settings) -> None:
     if settings.room == "frozen":
         await room.open(_freezing(), "the freezing one")
 
+    closing = asyncio.Event()
+
     async def slow(_: Request) -> Response:
         log.info("request_began")
-        await asyncio.sleep(0.7)
+        await closing.wait()
         return PlainTextResponse("finished")
 
     async def handle(delivery: Delivery[ScreenCampaign]) -> None:
         log.info("handler_began")
-        await asyncio.sleep(0.7)
+        if settings.room == "crashes" and delivery.message.campaign_id == POISON:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if settings.room != "crashes":
+            await closing.wait()
         log.info("handler_finished", campaign_id=str(delivery.message.campaign_id))
 
     async def tick() -> None:
@@ -54,6 +65,7 @@ async def open_room(room: runtime.Room, settings: Settings) -> None:
     await room.every("tick", 30.0, tick)
     await room.open(bus.consume("sms.content", [ScreenCampaign], handle, prefetch=4))
     port = await room.serve_http(Starlette(routes=[Route("/slow", slow)]), "127.0.0.1", settings.port)
+    await room.open(_setting(closing), "the event")
     log.info("serving", port=port)
 
 
@@ -61,6 +73,13 @@ async def open_room(room: runtime.Room, settings: Settings) -> None:
 async def _telling(name: str) -> Any:
     yield None
     log.info(f"{name}_closed")
+
+
+@asynccontextmanager
+async def _setting(closing: asyncio.Event) -> Any:
+    """Opened last, so closed first: what is in hand when the end begins goes on from here."""
+    yield None
+    closing.set()
 
 
 @asynccontextmanager

@@ -262,18 +262,19 @@ async def test_after_the_longest_hold_a_message_starts_over(
 
 
 async def test_leaving_finishes_what_is_in_flight(bus: Bus, vhost: str, until: Until) -> None:
-    entered, gate = asyncio.Event(), asyncio.Event()
+    gate = asyncio.Event()
+    entered: list[UUID] = []
     done: list[UUID] = []
 
     async def handler(delivery: Delivery[ScreenCampaign]) -> None:
-        entered.set()
+        entered.append(delivery.message.campaign_id)
         await gate.wait()
         done.append(delivery.message.campaign_id)
 
     ids = await publish(bus, 3)
     consumer = bus.consume(QUEUE, [ScreenCampaign], handler, prefetch=3)
     await consumer.__aenter__()
-    await entered.wait()
+    await until(lambda: len(entered) == 3)
     leaving = asyncio.create_task(consumer.__aexit__(None, None, None))
     asyncio.get_running_loop().call_later(0.1, gate.set)
     await leaving

@@ -10,13 +10,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from sema_common.platform.bus import Bus
+from sema_common.platform.bus import Bus, DeadLetter
 from sema_common.platform.http import Http, TransportError
 from sema_common.wire.content import ScreenCampaign
+
+POISON = UUID(int=13)
+"""What the case `crashes` of the room dies of."""
 
 SCRIPT = Path(__file__).with_name("room_under_test.py")
 
@@ -206,3 +209,45 @@ async def test_a_bug_at_the_start_unwinds_and_exits(start: Start) -> None:
 async def test_a_wrong_configuration_exits_78(start: Start) -> None:
     room = await start(DATABASE_URL="nonsense")
     assert await room.ends() == 78
+
+
+async def test_what_kills_its_room_six_times_is_a_dead_letter_and_its_neighbours_are_not(
+    start: Start, vhost: str
+) -> None:
+    """RabbitMQ counts a crash for every message in hand: without care all of them would end there together."""
+    neighbours = [uuid4() for _ in range(12)]
+    async with Bus.open(vhost, name="test") as bus:
+        for campaign_id in [*neighbours[:6], POISON, *neighbours[6:]]:
+            await bus.publish(
+                "sms.content",
+                ScreenCampaign(campaign_id=campaign_id, account_id=uuid4()),
+                event_id=uuid4(),
+            )
+        finished: set[str] = set()
+        crashes = 0
+        while crashes < 7:
+            room = await start(ROOM="crashes")
+            ended = asyncio.create_task(room.ends())
+            while not ended.done() and len(finished) < 12:
+                await asyncio.wait({ended}, timeout=0.05)
+                finished |= {
+                    line["campaign_id"] for line in room.lines if line["event"] == "handler_finished"
+                }
+            if not ended.done():
+                break
+            assert ended.result() == -signal.SIGKILL
+            crashes += 1
+        ended.cancel()
+        dead: list[DeadLetter] = []
+
+        async def keep(letters: list[DeadLetter]) -> None:
+            dead.extend(letters)
+
+        async with bus.drain_dead_letters("sms.content", keep), asyncio.timeout(20):
+            while not dead:  # noqa: ASYNC110 - the broker is polled
+                await asyncio.sleep(0.05)
+    assert finished == {str(each) for each in neighbours}
+    assert crashes == 6
+    assert [(letter.reason, json.loads(letter.body)["campaign_id"]) for letter in dead] == [
+        ("delivery_limit", str(POISON))
+    ]

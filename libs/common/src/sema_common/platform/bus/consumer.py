@@ -1,5 +1,10 @@
 """Deliveries of one queue, gathered into batches, by a consumer that stays attached whatever happens.
 
+A crash counts for every message that was in hand, so that a process which dies of one message six times would
+take all its neighbours into the dead-letter queue. Therefore messages that come again are suspects: they are
+handled after everything else that is in hand, one at a time, with nothing prefetched behind them. A consumer
+begins like that, one message at a time, and opens its prefetch with the first message that is new.
+
 A handler never runs in a task of the client library, which cancels its tasks when a connection dies. It may
 therefore outlive its connection: then its message comes again, and two handlers of one message may overlap.
 """
@@ -36,6 +41,9 @@ stop of deliveries show within two of these."""
 
 RPC_SECONDS: Final = 5.0
 
+CAREFUL_SECONDS: Final = 5.0
+"""A message that has been handled for so long has not killed its process: the others need not wait for it."""
+
 _AGE = Gauge("sema_bus_queue_age_seconds", "Age of the message delivered last", ["queue"])
 _DEPTH = Gauge("sema_bus_queue_messages", "Messages ready in the queue", ["queue"])
 
@@ -69,7 +77,13 @@ class Consumer(Generic[V]):
         self._linger = linger
         self._slots = asyncio.Semaphore(batches)
         self._inbox: deque[Item[V]] = deque()
+        self._suspects: deque[Item[V]] = deque()
         self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._turning = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._wide = False
+        self._began = 0.0
         self._stopping = asyncio.Event()
         self._outcomes = Outcomes(queue, handler, publisher, self._stopping, patient=patient)
         self._working: set[asyncio.Task[None]] = set()
@@ -101,10 +115,15 @@ class Consumer(Generic[V]):
                 with contextlib.suppress(Exception):
                     await raw.basic_cancel(tag, timeout=RPC_SECONDS)
             self._stopping.set()
+            self._taken.set()
             self._arrived.set()
             await collect
             while self._working:
                 await asyncio.wait(self._working)
+            self._leaving.set()
+            self._turning.set()
+            if self._raw is not None:  # by itself: an RPC that is cut short may swallow the cancellation
+                await asyncio.wait({attach}, timeout=2 * RPC_SECONDS)
         finally:
             for task in (collect, *self._working):
                 task.cancel()
@@ -116,7 +135,7 @@ class Consumer(Generic[V]):
 
     async def _stay_attached(self) -> None:
         delay = 0.1
-        while True:
+        while not self._leaving.is_set():
             started = time.monotonic()
             try:
                 await self._attach_once()
@@ -125,6 +144,8 @@ class Consumer(Generic[V]):
             except asyncio.CancelledError as exc:
                 if is_asked(exc):
                     raise
+            if self._leaving.is_set():
+                return
             delay = 0.1 if time.monotonic() - started > PULSE_SECONDS else min(delay * 2, 5.0)
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
 
@@ -136,43 +157,86 @@ class Consumer(Generic[V]):
         try:
             raw = await channel.get_underlay_channel()
             assert isinstance(raw, aiormq.Channel)
-            await raw.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-            tag = f"{self.queue}-{random.getrandbits(64):x}"
-
-            async def deliver(message: DeliveredMessage) -> None:
-                self._take(message, raw)
-
-            await raw.basic_consume(self.queue, deliver, consumer_tag=tag, timeout=RPC_SECONDS)
-            self._raw, self._tag, self._last_delivery = raw, tag, time.monotonic()
+            self._turning.clear()
+            self._tag = ""
+            self._wide = False
+            await self._consume(raw, 1)
+            self._raw, self._last_delivery = raw, time.monotonic()
             log.info("bus_consuming", queue=self.queue, prefetch=self._prefetch)
-            await self._watch(raw, tag)
+            await self._watch(raw)
         finally:
             self._raw = None
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(RPC_SECONDS):
                     await channel.close()
 
-    async def _watch(self, raw: aiormq.Channel, tag: str) -> None:
+    async def _consume(self, raw: aiormq.Channel, prefetch: int) -> None:
+        """Be delivered to with this prefetch, and no longer with the one before."""
+        old, tag = self._tag, f"{self.queue}-{random.getrandbits(64):x}"
+
+        async def deliver(message: DeliveredMessage) -> None:
+            self._take(message, raw)
+
+        await raw.basic_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
+        await raw.basic_consume(self.queue, deliver, consumer_tag=tag, timeout=RPC_SECONDS)
+        self._tag = tag
+        if old:
+            await raw.basic_cancel(old, timeout=RPC_SECONDS)
+
+    async def _turn(self, raw: aiormq.Channel) -> None:
+        """Open the prefetch; or, when a suspect has come, take no more until it has been seen to, and go on one
+        message at a time."""
+        self._turning.clear()
+        if not self._wide:
+            self._wide = True
+            await self._consume(raw, self._prefetch)
+            return
+        self._taken.clear()
+        tag, self._tag = self._tag, ""
+        await raw.basic_cancel(tag, timeout=RPC_SECONDS)
+        self._arrived.set()
+        await self._one_of(raw.closing, self._taken)
+        if not raw.is_closed and not self._stopping.is_set():
+            self._wide = False
+            await self._consume(raw, 1)
+
+    @staticmethod
+    async def _one_of(
+        future: "asyncio.Future[Any]", event: asyncio.Event, timeout: float | None = None
+    ) -> None:
+        waiting = asyncio.create_task(event.wait())
+        try:
+            await asyncio.wait({future, waiting}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    async def _watch(self, raw: aiormq.Channel) -> None:
         closing = raw.closing
         idle_before = False
         while True:
-            await asyncio.wait({closing}, timeout=PULSE_SECONDS)
+            await self._one_of(closing, self._turning, PULSE_SECONDS)
             if raw.is_closed:
                 return
+            if self._leaving.is_set():
+                return
             if self._stopping.is_set():
+                await self._one_of(closing, self._leaving, PULSE_SECONDS)
+                continue
+            if self._turning.is_set():
+                await self._turn(raw)
                 continue
             try:
                 found = await raw.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)
             except TimeoutError:
                 self._link.suspect(f"no answer about {self.queue}")
                 return
-            if tag not in raw.consumers or not found.consumer_count:
+            if self._tag not in raw.consumers or not found.consumer_count:
                 log.warning("bus_consumer_cancelled", queue=self.queue)
                 return
             ready = found.message_count or 0
             self._depth.set(ready)
             quiet = time.monotonic() - self._last_delivery > PULSE_SECONDS
-            idle = ready > 0 and quiet and not self._working and not self._inbox
+            idle = ready > 0 and quiet and not (self._working or self._inbox or self._suspects)
             if idle and idle_before:
                 log.warning("bus_consumer_starved", queue=self.queue, ready=ready)
                 return
@@ -193,8 +257,13 @@ class Consumer(Generic[V]):
             self._spawn(self._outcomes.park(item, exc.reason), slot=False)
             return
         size = len(getattr(value, "message", (None,)))
-        self._inbox.append(Item(value, size, alone, message, channel, self._last_delivery))
+        (self._suspects if alone else self._inbox).append(
+            Item(value, size, alone, message, channel, self._last_delivery)
+        )
+        self._taken.clear()
         self._arrived.set()
+        if alone == self._wide and self._prefetch > 1:
+            self._turning.set()
 
     async def _collect(self) -> None:
         while True:
@@ -202,7 +271,12 @@ class Consumer(Generic[V]):
             batch = await self._next_batch()
             if not batch:
                 return
-            self._spawn(self._outcomes.settle(batch), slot=True)
+            self._began = time.monotonic()
+            task = self._spawn(self._outcomes.settle(batch), slot=True)
+            if batch[0].alone:
+                await asyncio.wait({task}, timeout=CAREFUL_SECONDS)
+                if not task.done() and not self._wide and self._prefetch > 1:
+                    self._turning.set()
 
     async def _next_batch(self) -> list[Item[V]]:
         """The next deliveries that may go together; none only when the consumer has stopped and all is taken."""
@@ -213,26 +287,36 @@ class Consumer(Generic[V]):
                 item = self._inbox[0]
                 if item.lost:
                     self._inbox.popleft()
-                elif batch and (item.alone or size + item.size > self._max_items):
+                elif batch and size + item.size > self._max_items:
                     return batch
                 else:
                     batch.append(self._inbox.popleft())
                     size += item.size
-                    if item.alone or size >= self._max_items:
+                    if size >= self._max_items:
                         return batch
-            if self._stopping.is_set():
+            while self._suspects and self._suspects[0].lost:
+                self._suspects.popleft()
+            if self._stopping.is_set() and batch:
                 return batch
             wait = None
             if batch:
                 wait = batch[0].arrived + self._linger - time.monotonic()
                 if wait <= 0:
                     return batch
+            elif self._suspects:
+                wait = self._began + CAREFUL_SECONDS - time.monotonic() if self._working else 0.0
+                if wait <= 0:
+                    return [self._suspects.popleft()]
+            elif self._stopping.is_set():
+                return batch
+            else:
+                self._taken.set()
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._arrived.wait()
 
-    def _spawn(self, work: Awaitable[None], *, slot: bool) -> None:
+    def _spawn(self, work: Awaitable[None], *, slot: bool) -> "asyncio.Task[None]":
         async def run() -> None:
             try:
                 await work
@@ -244,4 +328,10 @@ class Consumer(Generic[V]):
 
         task = asyncio.create_task(run(), name=f"handle-{self.queue}")
         self._working.add(task)
-        task.add_done_callback(self._working.discard)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._working.discard(task)
+        if self._suspects:
+            self._arrived.set()
