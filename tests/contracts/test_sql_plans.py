@@ -105,6 +105,7 @@ SCANS = {
     "sema_sms_worker.store:SQL_ACCOUNT_ROUTES": "only accounts with a rule of their own, read in whole",
     "sema_webhook_delivery.store:SQL_CANCEL": "by the partial index of what is pending, when an endpoint goes",
     "sema_webhook_delivery.store:SQL_OLDEST_DUE": "the first entry of the partial index of what is pending",
+    "sema_main_api.admin.quarantine.store:SQL_UNMATCHED": "by the partial index of what is unmatched, newest first",
     "sema_dlr_processor.store:SQL_COUNT_UNMATCHED": "by the partial index of what is unmatched",
 }
 """Statements that read more than the rows they were given keys of, each with its reason."""

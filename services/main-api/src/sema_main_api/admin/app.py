@@ -9,16 +9,24 @@ from sema_main_api.admin.audit import endpoints as audit
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
+from sema_main_api.admin.quarantine import endpoints as quarantine
+from sema_main_api.admin.quarantine import loops as quarantine_loops
+from sema_main_api.admin.quarantine.telling import Telling as Rereading
 from sema_main_api.http.routing import Operation, Route, bind
 
 # In the order in which the documentation shows them.
-OPERATIONS: Final[tuple[Operation, ...]] = (*dead_letters.OPERATIONS, *audit.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *dead_letters.OPERATIONS,
+    *quarantine.OPERATIONS,
+    *audit.OPERATIONS,
+)
 
 
 async def open_admin(room: Room, pipeline: Database, bus: Bus) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
+        *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),
         *bind(audit.OPERATIONS, audit.Deps(pipeline)),
     ]
 
@@ -30,3 +38,11 @@ async def _open_dead_letters(room: Room, pipeline: Database, bus: Bus) -> dead_l
     await room.every("dead_letters_watch", dead_letter_loops.WATCH_SECONDS, loops.watch)
     await room.every("dead_letters_purge", dead_letter_loops.PURGE_SECONDS, loops.purge)
     return dead_letters.Deps(pipeline, telling)
+
+
+async def _open_quarantine(room: Room, pipeline: Database, bus: Bus) -> quarantine.Deps:
+    rereading = Rereading(pipeline, bus)
+    loops = quarantine_loops.Loops(pipeline, rereading)
+    await room.every("quarantine_watch", quarantine_loops.WATCH_SECONDS, loops.watch)
+    await room.every("quarantine_purge", quarantine_loops.PURGE_SECONDS, loops.purge)
+    return quarantine.Deps(pipeline, rereading)
