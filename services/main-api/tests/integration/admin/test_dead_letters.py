@@ -1,6 +1,7 @@
 """Dead letters through their door: what is shown, what a decision does, and what a crash cannot undo."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
@@ -170,6 +171,33 @@ async def test_what_reports_would_move_is_told(
     letter = await office.keep("dlr.inbound", RawDlrs(reports=(nonsense,)))
     shown = (await client.get(path("dlr.inbound", letter), headers=admin)).json()
     assert "quarantine" in shown["replay"][0]["detail"]
+
+
+async def test_each_page_of_ten_thousand_letters_takes_less_than_a_second(
+    client: httpx.AsyncClient, office: Office, admin: dict[str, str]
+) -> None:
+    await office.owner.execute(
+        """INSERT INTO core.dead_letters (id, queue, reason, type, version, headers, body, delivery_count, dead_at)
+           SELECT gen_random_uuid(), 'sms.normal', CASE WHEN n % 100 = 0 THEN 'malformed' ELSE 'delivery_limit' END,
+                  'sms.jobs', '1', '{}', convert_to(repeat('x', 4000), 'UTF8'), 6, now() - make_interval(secs => n)
+           FROM generate_series(1, 10000) AS n"""
+    )
+    seconds: list[float] = []
+    for filters in ({}, {"reason": "malformed"}, {"type": "sms.jobs"}):
+        params: dict[str, str | int] = {"limit": 200, **filters}
+        for _ in range(20):
+            started = time.perf_counter()
+            page = (await client.get(f"{DLQ}/sms.normal/messages", headers=admin, params=params)).json()
+            seconds.append(time.perf_counter() - started)
+            if not page["has_more"]:
+                break
+            params["cursor"] = page["next_cursor"]
+    started = time.perf_counter()
+    await client.get(DLQ, headers=admin)
+    counted = time.perf_counter() - started
+    print(f"{len(seconds)} pages, slowest {max(seconds) * 1000:.0f} ms; counts {counted * 1000:.0f} ms")
+    assert len(seconds) > 40
+    assert max(seconds) < 1.0
 
 
 # --- sending again
