@@ -24,6 +24,7 @@ PORT_OFFSETS: Final = {
     "rabbitmq-management": 6,
     "rabbitmq-prometheus": 7,
     "sandbox": 10,
+    "sandbox-smtp": 11,
     "main-api": 20,
     "dlr-webhook": 21,
     "main-api-ops": 30,

@@ -72,6 +72,10 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             **http("main-api"),
             **webhooks,
             "JWT_PRIVATE_KEY": secrets["JWT_PRIVATE_KEY"],
+            # The sandbox's mailbox: GET /_mail shows what was sent.
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(layout.port("sandbox-smtp")),
+            "SMTP_TLS": "none",
             **ucs2,
             **countries,
         },
@@ -141,6 +145,7 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
         "--celcom-api-key": secrets["CELCOM_API_KEY"],
         "--africastalking-username": AFRICASTALKING_USERNAME,
         "--africastalking-api-key": secrets["AFRICASTALKING_API_KEY"],
+        "--smtp-port": str(layout.port("sandbox-smtp")),
     }
     return Program(
         name="sandbox",
@@ -153,7 +158,7 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
         env=inherited(),
         cwd=ROOT,
         ready=lambda: probes.http(f"{layout.http('sandbox')}/healthz"),
-        ports=(port,),
+        ports=(port, layout.port("sandbox-smtp")),
         grace=5.0,
     )
 

@@ -22,12 +22,14 @@ def main() -> None:
     parser.add_argument("--celcom-api-key", default=CELCOM.secret)
     parser.add_argument("--africastalking-username", default=AFRICASTALKING.user)
     parser.add_argument("--africastalking-api-key", default=AFRICASTALKING.secret)
+    parser.add_argument("--smtp-port", type=int, help="where the mailbox takes mail; none: nowhere")
     given = parser.parse_args()
     uvicorn.run(
         Sandbox(
             given.dlr_url,
             Credentials(given.celcom_partner_id, given.celcom_api_key),
             Credentials(given.africastalking_username, given.africastalking_api_key),
+            given.smtp_port,
         ),
         host=given.host,
         port=given.port,

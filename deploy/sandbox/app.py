@@ -14,6 +14,7 @@ from deploy.sandbox.africastalking import AfricasTalking
 from deploy.sandbox.celcom import Celcom
 from deploy.sandbox.control import Script, refused
 from deploy.sandbox.hooks import Hooks
+from deploy.sandbox.mail import Mailbox
 from deploy.sandbox.pusher import Pusher
 from deploy.sandbox.simulated import Simulated
 from sema_aggregators import Credentials
@@ -33,7 +34,9 @@ class Sandbox:
         dlr_url: str | None = None,
         celcom: Credentials = CELCOM,
         africastalking: Credentials = AFRICASTALKING,
+        smtp_port: int | None = None,
     ) -> None:
+        self._mailbox = Mailbox(smtp_port)
         if dlr_url is not None and "{aggregator}" not in dlr_url:
             raise ValueError(
                 "the URL for reports has no {aggregator}: one aggregator's would come in as another's"
@@ -52,6 +55,7 @@ class Sandbox:
             routes=[
                 Route("/healthz", _health),
                 *Hooks().routes,
+                *self._mailbox.routes,
                 Route("/_control/{name}", self._show, methods=["GET"]),
                 Route("/_control/{name}", self._change, methods=["PUT"]),
                 Route("/_control/{name}/reset", self._reset, methods=["POST"]),
@@ -71,6 +75,7 @@ class Sandbox:
             for simulated in self.simulated.values():
                 opened.callback(simulated.witness.close)
                 await opened.enter_async_context(simulated.pusher)
+            await opened.enter_async_context(self._mailbox.open())
             yield
 
     async def _show(self, request: Request) -> Response:

@@ -4,18 +4,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from importlib import metadata
 from typing import Final
+from uuid import UUID
 
 from sema_aggregators import AfricasTalking, Celcom, TestMode
 from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
-from sema_common.platform.db import Database, Listener
+from sema_common.platform.db import Database, Listener, Tx
+from sema_common.platform.mail import Postman
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_main_api.accounts import endpoints as accounts
+from sema_main_api.accounts import opening
 from sema_main_api.admin import app as admin
 from sema_main_api.auth import endpoints as auth
-from sema_main_api.auth.clients import LoginGuard
-from sema_main_api.auth.passwords import Passwords
+from sema_main_api.auth.sessions import Sessions
 from sema_main_api.auth.tokens import Tokens
 from sema_main_api.billing import endpoints as billing
 from sema_main_api.campaigns import endpoints as campaigns
@@ -24,10 +26,12 @@ from sema_main_api.contacts import endpoints as contacts
 from sema_main_api.contacts import telling
 from sema_main_api.contacts.uploading import Uploads
 from sema_main_api.http import public
+from sema_main_api.http.attempts import Attempts
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.limits import Limits
 from sema_main_api.http.middleware import Edge
 from sema_main_api.http.openapi import Webhooks
+from sema_main_api.http.passwords import Passwords
 from sema_main_api.http.routing import Operation, bind
 from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging import endpoints as messaging
@@ -40,10 +44,17 @@ from sema_main_api.scheduler import loops as scheduling
 from sema_main_api.scheduler.feeding import Feeder
 from sema_main_api.settings import Settings
 from sema_main_api.suppressions import endpoints as suppressions
+from sema_main_api.users import endpoints as users
+from sema_main_api.users import loops as users_loops
+from sema_main_api.users.endpoints.deps import MAIL_BOUNDS
+from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0013"
+SCHEMA_REVISION: Final = "0014"
+
+MAIL_SECONDS: Final = 2.0
+"""How soon a mail is on its way after the request that caused it."""
 
 LAST_USED_SECONDS: Final = 15.0
 """How often the times at which keys were last used are written down."""
@@ -51,6 +62,7 @@ LAST_USED_SECONDS: Final = 15.0
 # Every route of the API, in the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *auth.OPERATIONS,
+    *users.OPERATIONS,
     *messaging.OPERATIONS,
     *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
@@ -99,7 +111,8 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
 
     life = timedelta(seconds=settings.access_token_seconds)
     tokens = Tokens(signing_keys(settings.jwt_private_key), settings.jwt_issuer, settings.jwt_audience, life)
-    authenticator = Authenticator(pipeline, tokens.verify)
+    sessions = Sessions(cache)
+    authenticator = Authenticator(pipeline, tokens.verify, sessions.is_open)
     passwords = await room.open(Passwords.open())
     limits = await room.open(Limits.open(cache))
     box = SecretBox(settings.secrets_keys)
@@ -114,10 +127,41 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     wake_scheduler = await open_scheduler(room, settings, pipeline, bus, relay, reference)
 
     webhooks_deps = webhooks.Deps(tenant, pipeline, bus, box, settings.webhooks_allow_loopback)
-    auth_deps = auth.Deps(pipeline, passwords, tokens, LoginGuard(cache), settings.trusted_proxies)
+    auth_deps = auth.Deps(
+        pipeline,
+        passwords,
+        tokens,
+        sessions,
+        authenticator,
+        box,
+        Attempts(cache, "login", auth.LOGIN_BOUNDS, auth.SLOW_DOWN),
+        settings.trusted_proxies,
+    )
+
+    async def open_account(tx: Tx, name: str) -> tuple[UUID, UUID]:
+        return await opening.open_registered(tx, box, name)
+
+    async def end_sessions(user_id: UUID, but: str | None) -> int:
+        return await sessions.end_all(user_id, but=but)
+
+    users_deps = users.Deps(
+        tenant,
+        pipeline,
+        passwords,
+        authenticator,
+        Attempts(cache, "mail", MAIL_BOUNDS, FEWER_MAILS),
+        box,
+        open_account,
+        end_sessions,
+        settings.web_app_url.rstrip("/"),
+        settings.trusted_proxies,
+    )
+    await room.every("mail", MAIL_SECONDS, Postman(pipeline, box, settings.smtp))
+    await room.every("links", users_loops.PURGE_SECONDS, users_loops.Purge(pipeline))
     routes = [
         *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version(), WEBHOOKS)),
         *bind(auth.OPERATIONS, auth_deps),
+        *bind(users.OPERATIONS, users_deps),
         *bind(billing.OPERATIONS, billing.Deps(tenant)),
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
         *bind(webhooks.OPERATIONS, webhooks_deps),

@@ -38,17 +38,17 @@ from sema_common.values.senders import is_sender_id
 from sema_main_api.accounts import opening
 from sema_main_api.accounts import store as accounts
 from sema_main_api.app import OPERATIONS, WEBHOOKS, version
-from sema_main_api.auth.passwords import MAX_LENGTH, hash_password
 from sema_main_api.http import roles
 from sema_main_api.http.openapi import document
+from sema_main_api.http.passwords import MAX_LENGTH, MIN_LENGTH, hash_password
 from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.settings import Settings
+from sema_main_api.users import people
 
 EX_TEMPFAIL: Final = 75
 """Exit status when Postgres is away (sysexits.h): the same command may be run again."""
 
 MAX_CREDIT: Final = Decimal(10) ** 12
-MIN_PASSWORD: Final = 10
 
 Result = dict[str, str]
 
@@ -90,7 +90,7 @@ async def create_staff(args: argparse.Namespace, _: Settings, db: Database) -> R
     """Run again for the same address, it sets password and role anew."""
     password_hash = hash_password(_password(args.password))
     async with db.transaction() as tx:
-        user_id = await opening.put_staff(tx, args.email, password_hash, args.role, _operator())
+        user_id = await people.put_staff(tx, args.email, password_hash, args.role, _operator())
     return {"SEMA_USER_ID": str(user_id)}
 
 
@@ -98,7 +98,7 @@ async def create_owner(args: argparse.Namespace, _: Settings, db: Database) -> R
     """Run again for the same address, it sets the password anew."""
     password_hash = hash_password(_password(args.password))
     async with db.transaction() as tx:
-        user_id = await opening.put_owner(tx, args.account, args.email, password_hash, _operator())
+        user_id = await people.put_owner(tx, args.account, args.email, password_hash, _operator())
     return {"SEMA_USER_ID": str(user_id)}
 
 
@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     for person in (staff, owner):
         person.add_argument("--email", required=True, type=_email)
         person.add_argument(
-            "--password", required=True, help=f"at least {MIN_PASSWORD} characters; - reads stdin"
+            "--password", required=True, help=f"at least {MIN_LENGTH} characters; - reads stdin"
         )
 
     history = things.add_parser("history", help="messages' statuses against their events")
@@ -243,8 +243,8 @@ def _email(text: str) -> str:
 
 def _password(text: str) -> str:
     password = sys.stdin.readline().rstrip("\n") if text == "-" else text
-    if not MIN_PASSWORD <= len(password) <= MAX_LENGTH:
-        raise Refused("validation_failed", f"A password has {MIN_PASSWORD} to {MAX_LENGTH} characters.")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise Refused("validation_failed", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
     return password
 
 

@@ -13,6 +13,9 @@ REFUSALS = Counter("sema_http_refusals_total", "Requests that we refused, by sta
 AUTH_LOOKUPS = Counter("sema_auth_lookups_total", "Tokens that the process did not know", ["kind", "outcome"])
 KEYS_IN_URLS = Counter("sema_auth_keys_in_urls_total", "API keys that arrived in a URL: treat them as stolen")
 LOGINS = Counter("sema_auth_logins_total", "Attempts to log in", ["outcome"])
+REFRESH_REUSED = Counter(
+    "sema_auth_refresh_reused_total", "Refresh tokens used twice: a stolen one; their sessions were ended"
+)
 RATE_LIMITED = Counter("sema_rate_limit_refusals_total", "Calls refused by the rate limiter", ["lane"])
 RATE_LIMIT_LOCAL = Counter(
     "sema_rate_limit_local_total", "Calls judged in this process because Redis was away"

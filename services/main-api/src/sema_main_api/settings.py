@@ -1,9 +1,10 @@
 """Every knob of main-api."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from sema_common.platform.mail import Smtp
 from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_common.platform.settings import PostgresUrl, RedisUrl, ServiceSettings
 
@@ -21,7 +22,7 @@ class Settings(ServiceSettings):
         description="Postgres as main_api_pipeline: accepting, relaying and everything that writes.",
     )
     redis_url: RedisUrl = Field(
-        repr=False, description="Redis: rate limits and login attempts; may be lost at any time."
+        repr=False, description="Redis: rate limits, attempts to log in, sessions; may be lost at any time."
     )
     http_host: str = Field(default="0.0.0.0", description="Address of the public API.")  # noqa: S104
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
@@ -45,6 +46,20 @@ class Settings(ServiceSettings):
     jwt_issuer: str = Field(default="sema-link", description="`iss` of access tokens.")
     jwt_audience: str = Field(default="sema-api", description="`aud` of access tokens.")
     access_token_seconds: int = Field(default=900, ge=30, le=900, description="Life of an access token.")
+    web_app_url: str = Field(
+        default="https://app.semalink.africa",
+        description="Where the links in mails lead: the customers' web app.",
+    )
+    smtp_host: str = Field(default="localhost", description="The mail server that takes our mail.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the connection is secured; none is refused in production."
+    )
+    smtp_username: str | None = Field(default=None, description="Who we are to the mail server.")
+    smtp_password: SecretStr | None = Field(default=None, description="And its password for us.")
+    mail_from: str = Field(
+        default="Sema Link <no-reply@semalink.africa>", description="The sender of our mails."
+    )
     webhooks_allow_loopback: bool = Field(
         default=False, description="Let webhooks go to this machine: for development, refused in production."
     )
@@ -67,6 +82,13 @@ class Settings(ServiceSettings):
         le=100,
         description="Connections for writes: group commit, relay, sweeps, and everything else that writes.",
     )
+
+    @property
+    def smtp(self) -> Smtp:
+        password = self.smtp_password.get_secret_value() if self.smtp_password else None
+        return Smtp(
+            self.smtp_host, self.smtp_port, self.mail_from, self.smtp_tls, self.smtp_username, password
+        )
 
     @property
     def origins(self) -> list[str]:
@@ -96,4 +118,6 @@ class Settings(ServiceSettings):
     def _is_safe(self) -> Self:
         if self.environment == "production" and self.webhooks_allow_loopback:
             raise ValueError("WEBHOOKS_ALLOW_LOOPBACK must be off in production")
+        if self.environment == "production" and self.smtp_tls == "none":
+            raise ValueError("SMTP_TLS must be starttls or tls in production")
         return self

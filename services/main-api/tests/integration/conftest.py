@@ -22,10 +22,11 @@ from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.contents import CONTENTS
 from sema_common.wire.sms import SmsJobs
 from sema_common.wire.webhook import Facts
-from sema_main_api.accounts.opening import Opened, Opening, open_account, put_staff
+from sema_main_api.accounts.opening import Opened, Opening, open_account
 from sema_main_api.app import open_edge
-from sema_main_api.auth.passwords import hash_password
+from sema_main_api.http.passwords import hash_password
 from sema_main_api.settings import Settings
+from sema_main_api.users.people import put_staff
 from tests.kit.campaigns import Campaigns, Consumed
 from tests.kit.fixtures import TestDatabase
 from tests.kit.letters import Office, Queue
@@ -88,6 +89,12 @@ async def client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
 async def pipeline(database: TestDatabase) -> AsyncIterator[Database]:
     async with Database.open(database.dsn("main_api_pipeline"), name="test", max_size=4) as db:
         yield db
+
+
+@pytest.fixture
+def box() -> SecretBox:
+    """What the service seals with."""
+    return SecretBox(SECRETS_KEY)
 
 
 @pytest.fixture

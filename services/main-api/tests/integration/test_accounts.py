@@ -1,13 +1,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from sema_common.platform.db import Database
-from sema_main_api.accounts.opening import Opened, put_owner
-from sema_main_api.auth.passwords import hash_password
+from sema_main_api.accounts.opening import Opened
+from sema_main_api.http.passwords import hash_password
+from sema_main_api.users.people import put_owner
 
 PASSWORD = "correct horse battery"
 Headers = dict[str, str]
@@ -165,9 +166,12 @@ async def test_a_query_of_another_shape_is_refused(client: httpx.AsyncClient, au
 async def test_when_a_key_was_last_used_is_written_down(
     serve: Callable[..., Any], account: Opened, auth: Headers, pipeline: Database
 ) -> None:
-    from sema_main_api.http.auth import Authenticator
+    from sema_main_api.http.auth import Authenticator, Verified
 
-    authenticator = Authenticator(pipeline, lambda _: uuid4())
+    async def is_open(_: UUID, __: str) -> bool:
+        return True
+
+    authenticator = Authenticator(pipeline, lambda _: Verified(uuid4(), "s"), is_open)
     await authenticator.find(auth["authorization"].encode())
     await authenticator.write_last_used()
     used = await pipeline.fetchval(

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import signing_keys
-from sema_main_api.accounts.opening import Opened, put_owner, put_staff
-from sema_main_api.auth.passwords import hash_password
+from sema_main_api.accounts.opening import Opened
 from sema_main_api.auth.tokens import Tokens
+from sema_main_api.http.auth import Verified
+from sema_main_api.http.passwords import hash_password
+from sema_main_api.users.people import put_owner, put_staff
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
 
@@ -136,11 +138,18 @@ async def test_a_weaker_hash_is_made_anew_at_the_next_login(
 NOW = datetime.now(UTC)
 
 
-def _claims(user: UUID, **changes: Any) -> dict[str, Any]:
+async def _session(client: httpx.AsyncClient) -> str:
+    """A session of the owner, for tokens of our own making."""
+    token = (await login(client)).json()["access_token"]
+    return str(jwt.decode(token, options={"verify_signature": False})["sid"])
+
+
+def _claims(user: UUID, session_id: str, **changes: Any) -> dict[str, Any]:
     claims = {
         "iss": "sema-link",
         "aud": "sema-api",
         "sub": str(user),
+        "sid": session_id,
         "iat": NOW,
         "exp": NOW + timedelta(minutes=5),
         "jti": "1",
@@ -149,7 +158,7 @@ def _claims(user: UUID, **changes: Any) -> dict[str, Any]:
 
 
 def _kid(tokens: Tokens) -> str:
-    return str(jwt.get_unverified_header(tokens.issue(uuid4(), NOW))["kid"])
+    return str(jwt.get_unverified_header(tokens.issue(uuid4(), "s", NOW))["kid"])
 
 
 FORGED: tuple[dict[str, Any], ...] = (
@@ -162,6 +171,8 @@ FORGED: tuple[dict[str, Any], ...] = (
     {"sub": "not-a-uuid"},
     {"iat": None},
     {"jti": None},
+    {"sid": None},
+    {"sid": "ended"},
     {"sub": str(uuid4())},
 )
 
@@ -171,10 +182,11 @@ async def test_a_token_with_another_claim_is_refused(
 ) -> None:
     [key] = signing_keys(settings["jwt_private_key"])
     kid = {"kid": _kid(Tokens([key], "sema-link", "sema-api", timedelta(minutes=5)))}
-    good = jwt.encode(_claims(owner), key, "EdDSA", headers=kid)
+    session_id = await _session(client)
+    good = jwt.encode(_claims(owner, session_id), key, "EdDSA", headers=kid)
     assert (await client.get("/v1/me", headers={"authorization": f"Bearer {good}"})).status_code == 200
     for changes in FORGED:
-        bad = jwt.encode(_claims(owner, **changes), key, "EdDSA", headers=kid)
+        bad = jwt.encode(_claims(owner, session_id, **changes), key, "EdDSA", headers=kid)
         assert (await client.get("/v1/me", headers={"authorization": f"Bearer {bad}"})).status_code == 401, (
             changes
         )
@@ -187,12 +199,13 @@ async def test_a_token_of_another_algorithm_or_key_is_refused(
     kid = {"kid": _kid(Tokens([key], "sema-link", "sema-api", timedelta(minutes=5)))}
     public = key.public_key().public_bytes_raw().hex()
     stranger = Ed25519PrivateKey.generate()
+    claims = _claims(owner, await _session(client))
     forged = [
-        jwt.encode(_claims(owner), "", "none", headers=kid),
-        jwt.encode(_claims(owner), public, "HS256", headers=kid),
-        jwt.encode(_claims(owner), stranger, "EdDSA", headers=kid),
-        jwt.encode(_claims(owner), key, "EdDSA"),
-        jwt.encode(_claims(owner), key, "EdDSA", headers={"kid": "unknown"}),
+        jwt.encode(claims, "", "none", headers=kid),
+        jwt.encode(claims, public, "HS256", headers=kid),
+        jwt.encode(claims, stranger, "EdDSA", headers=kid),
+        jwt.encode(claims, key, "EdDSA"),
+        jwt.encode(claims, key, "EdDSA", headers={"kid": "unknown"}),
     ]
     for token in forged:
         response = await client.get("/v1/me", headers={"authorization": f"Bearer {token}"})
@@ -202,8 +215,8 @@ async def test_a_token_of_another_algorithm_or_key_is_refused(
 async def test_a_token_ends_after_its_time(settings: dict[str, Any]) -> None:
     tokens = Tokens(signing_keys(settings["jwt_private_key"]), "i", "a", timedelta(minutes=15))
     user = uuid4()
-    token = tokens.issue(user, NOW)
-    assert tokens.verify(token) == user
+    token = tokens.issue(user, "s", NOW)
+    assert tokens.verify(token) == Verified(user, "s")
     with (
         time_machine.travel(NOW + timedelta(minutes=15, seconds=1)),
         pytest.raises(Exception, match="unauthenticated"),

@@ -13,8 +13,9 @@ from sema_common.platform.secrets import SecretBox
 from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.envelope import WireMessage
 from sema_common.wire.webhook import Facts, Redeliver
-from sema_main_api.accounts.opening import Opened, put_owner
-from sema_main_api.auth.passwords import hash_password
+from sema_main_api.accounts.opening import Opened
+from sema_main_api.http.passwords import hash_password
+from sema_main_api.users.people import put_owner
 from tests.kit.fixtures import TestDatabase
 
 URL = "https://hooks.example.com/sms"

@@ -46,7 +46,10 @@ def test_an_operation_says_who_may_call_it(operation: Operation) -> None:
         assert operation.scope is None
     if operation.method != "GET" and operation.scope is not None and not operation.path.endswith("/estimate"):
         assert operation.scope.endswith(":write"), "what changes something needs a scope to write"
-    if operation.method != "GET" and not operation.public and not operation.staff:
+    if operation.personal:
+        assert operation.scope is None
+        assert not operation.staff
+    elif operation.method != "GET" and not operation.public and not operation.staff:
         assert "viewer" not in operation.roles or operation.path.endswith("/estimate"), (
             "a viewer changes nothing"
         )

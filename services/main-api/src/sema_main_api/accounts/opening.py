@@ -1,4 +1,4 @@
-"""How accounts and their people begin: what the operators' CLI does, each in one transaction with its audit line."""
+"""How accounts begin, by the operators' CLI or by registering: each in one transaction with its audit line."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,18 +55,9 @@ async def open_account(tx: Tx, box: SecretBox, wanted: Opening, operator: str) -
             raise Refused("billed_to_agent", "An agent's customer has no balance of his own.", 403)
     account_id = new_id()
     tenant_id = tenant_for(account_id, wanted.agent_id)
-    billing_id = billing_account_for(account_id, wanted.agent_id)
-    secret = box.seal(webhook_secret())
-    await store.insert_account(
-        tx,
-        store.NewAccount(
-            account_id, tenant_id, billing_id, wanted.name, wanted.type, wanted.tier, CURRENCY, secret
-        ),
-    )
-    if billing_id == account_id:
-        await ledger.open_balance(tx, account_id, tenant_id, CURRENCY)
-        if wanted.credit:
-            await ledger.adjust(tx, account_id, wanted.credit, account_id, kind="opening")
+    await _insert(tx, box, account_id, tenant_id, wanted)
+    if wanted.credit:
+        await ledger.adjust(tx, account_id, wanted.credit, account_id, kind="opening")
     await store.insert_sender(
         tx, new_id(), tenant_id, account_id, wanted.sender, skeleton(wanted.sender), "approved"
     )
@@ -77,6 +68,32 @@ async def open_account(tx: Tx, box: SecretBox, wanted: Opening, operator: str) -
         tx, Audit(operator, None, "account.opened", "account", str(account_id), account_id, after=after)
     )
     return Opened(account_id, live, test)
+
+
+async def open_registered(tx: Tx, box: SecretBox, name: str) -> tuple[UUID, UUID]:
+    """An active account of whoever registered, with nothing in it: its id and its tenant's."""
+    account_id = new_id()
+    tenant_id = tenant_for(account_id, None)
+    await _insert(tx, box, account_id, tenant_id, Opening(name, "direct", "starter", Decimal(0), ""))
+    after = {"name": name, "type": "direct", "tier": "starter"}
+    await write_audit(
+        tx, Audit("registration", None, "account.opened", "account", str(account_id), account_id, after=after)
+    )
+    return account_id, tenant_id
+
+
+async def _insert(tx: Tx, box: SecretBox, account_id: UUID, tenant_id: UUID, wanted: Opening) -> None:
+    """The account's row, and its balance where it has one of its own."""
+    billing_id = billing_account_for(account_id, wanted.agent_id)
+    secret = box.seal(webhook_secret())
+    await store.insert_account(
+        tx,
+        store.NewAccount(
+            account_id, tenant_id, billing_id, wanted.name, wanted.type, wanted.tier, CURRENCY, secret
+        ),
+    )
+    if billing_id == account_id:
+        await ledger.open_balance(tx, account_id, tenant_id, CURRENCY)
 
 
 async def _new_key(tx: Tx, tenant_id: UUID, account_id: UUID, mode: KeyMode) -> str:
@@ -96,44 +113,3 @@ async def _new_key(tx: Tx, tenant_id: UUID, account_id: UUID, mode: KeyMode) -> 
         ),
     )
     return key.text
-
-
-async def put_staff(tx: Tx, email: str, password_hash: str, role: str, operator: str) -> UUID:
-    """A member of staff with this address, password and role, new or not."""
-    return await _put_user(tx, email, password_hash, role, None, operator)
-
-
-async def put_owner(tx: Tx, account_id: UUID, email: str, password_hash: str, operator: str) -> UUID:
-    """An owner of this account with this address and password, new or not; Refused when there is no such account."""
-    account = await store.read_account(tx, account_id)
-    if account is None:
-        raise Refused("not_found", "There is no such account.", 404)
-    return await _put_user(tx, email, password_hash, "owner", account, operator)
-
-
-async def _put_user(
-    tx: Tx, email: str, password_hash: str, role: str, account: store.AccountRow | None, operator: str
-) -> UUID:
-    account_id = account.id if account else None
-    found = await store.find_user_by_email(tx, email)
-    if found is not None and found.account_id != account_id:
-        raise Refused("email_taken", "Somebody of another account has this address.", 409)
-    if found is not None:
-        user_id = found.id
-        await store.reset_user(tx, user_id, password_hash, role)
-    else:
-        user_id = new_id()
-        tenant_id = account.tenant_id if account else None
-        await store.insert_user(tx, user_id, tenant_id, account_id, email, password_hash, role)
-    audit = Audit(
-        operator,
-        None,
-        "user.reset" if found else "user.created",
-        "user",
-        str(user_id),
-        account_id,
-        before={"role": found.role} if found else None,
-        after={"email": email, "role": role},
-    )
-    await write_audit(tx, audit)
-    return user_id

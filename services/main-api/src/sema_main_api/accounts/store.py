@@ -1,4 +1,4 @@
-"""Accounts, users, keys and sender IDs: the statements of `core` that this module owns."""
+"""Accounts, keys and sender IDs: the statements of `core` that this module owns."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,45 +85,6 @@ async def read_user(tx: Tx, user_id: UUID, account_id: UUID) -> UserRow | None:
     """One user of an account."""
     row = await tx.fetchrow(SQL_READ_USER, user_id, account_id)
     return None if row is None else UserRow(*row.values())
-
-
-SQL_FIND_USER_BY_EMAIL: Final[LiteralString] = """
-SELECT id, account_id, email, name, role, created_at FROM core.users WHERE email = $1 FOR UPDATE
-"""
-
-
-async def find_user_by_email(tx: Tx, email: str) -> UserRow | None:
-    """The user with this (lower-case) address, locked."""
-    row = await tx.fetchrow(SQL_FIND_USER_BY_EMAIL, email)
-    return None if row is None else UserRow(*row.values())
-
-
-SQL_INSERT_USER: Final[LiteralString] = """
-INSERT INTO core.users (id, tenant_id, account_id, email, password_hash, role) VALUES ($1, $2, $3, $4, $5, $6)
-"""
-
-
-async def insert_user(
-    tx: Tx,
-    user_id: UUID,
-    tenant_id: UUID | None,
-    account_id: UUID | None,
-    email: str,
-    password_hash: str,
-    role: str,
-) -> None:
-    """A new user; staff have neither tenant nor account."""
-    await tx.execute(SQL_INSERT_USER, user_id, tenant_id, account_id, email, password_hash, role)
-
-
-SQL_RESET_USER: Final[LiteralString] = """
-UPDATE core.users SET password_hash = $2, role = $3, disabled_at = NULL WHERE id = $1
-"""
-
-
-async def reset_user(tx: Tx, user_id: UUID, password_hash: str, role: str) -> None:
-    """Give a user a new password and role, and let him in again."""
-    await tx.execute(SQL_RESET_USER, user_id, password_hash, role)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sema_main_api.http.auth import unauthenticated
+from sema_main_api.http.auth import Verified, unauthenticated
 
 ALGORITHM: Final = "EdDSA"
-_REQUIRED: Final = ["iss", "aud", "sub", "iat", "exp", "jti"]
+_REQUIRED: Final = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
 
 
 class Tokens:
@@ -28,19 +28,20 @@ class Tokens:
         self._signing_id, self._signing = _key_id(keys[0]), keys[0]
         self._verifying = {_key_id(key): key.public_key() for key in keys}
 
-    def issue(self, user_id: UUID, at: datetime) -> str:
-        """A token for this user, valid from `at` for its short life."""
+    def issue(self, user_id: UUID, session_id: str, at: datetime) -> str:
+        """A token for this session of this user, valid from `at` for its short life."""
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": str(user_id),
+            "sid": session_id,
             "iat": at.astimezone(UTC),
             "exp": at.astimezone(UTC) + self.life,
             "jti": uuid4().hex,
         }
         return jwt.encode(claims, self._signing, ALGORITHM, headers={"kid": self._signing_id})
 
-    def verify(self, token: str) -> UUID:
+    def verify(self, token: str) -> Verified:
         """Whose token this is; Refused(401) unless we signed it for this API and it has not expired."""
         try:
             key = self._verifying[jwt.get_unverified_header(token)["kid"]]
@@ -52,7 +53,7 @@ class Tokens:
                 audience=self._audience,
                 options={"require": _REQUIRED},
             )
-            return UUID(claims["sub"])
+            return Verified(UUID(claims["sub"]), str(claims["sid"]))
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             raise unauthenticated() from None
 

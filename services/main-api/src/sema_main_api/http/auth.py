@@ -8,8 +8,8 @@ revoked them. What must never happen here: a token in a log line, a query for a 
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -23,7 +23,7 @@ from sema_main_api import metrics
 from sema_main_api.http import store
 from sema_main_api.http.callers import Caller, Principal, Staff
 
-__all__ = ["Authenticator", "Caller", "Principal", "Staff", "VerifyToken", "unauthenticated"]
+__all__ = ["Authenticator", "Caller", "Principal", "Staff", "Verified", "VerifyToken", "unauthenticated"]
 
 POSITIVE_SECONDS: Final = 5.0
 NEGATIVE_SECONDS: Final = 1.0
@@ -33,8 +33,19 @@ MAX_TOKEN_LENGTH: Final = 4096
 log = get_logger()
 
 
-VerifyToken = Callable[[str], UUID]
-"""Reads an access token: the user's id, or Refused(401). Bound to the signing keys by the composition root."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What an access token says: whose it is, and to which session it belongs."""
+
+    user_id: UUID
+    session_id: str
+
+
+VerifyToken = Callable[[str], Verified]
+"""Reads an access token, or Refused(401). Bound to the signing keys by the composition root."""
+
+IsOpen = Callable[[UUID, str], Awaitable[bool]]
+"""Whether this session of this user has not ended."""
 
 
 def unauthenticated() -> Refused:
@@ -54,9 +65,10 @@ class _Known:
 class Authenticator:
     """Turns `Authorization` headers into principals. One per process."""
 
-    def __init__(self, db: Database, verify_token: VerifyToken) -> None:
+    def __init__(self, db: Database, verify_token: VerifyToken, is_open: IsOpen) -> None:
         self._db = db
         self._verify_token = verify_token
+        self._is_open = is_open
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
         self._used: dict[UUID, datetime] = {}
@@ -107,11 +119,15 @@ class Authenticator:
         if token.startswith("sema_"):
             return await self._ask_key(token)
         try:
-            user_id = self._verify_token(token)
+            verified = self._verify_token(token)
         except Refused:
             return _Known(None, time.monotonic() + NEGATIVE_SECONDS)
+        if not await self._is_open(verified.user_id, verified.session_id):
+            return _kept(None)
         async with self._db.transaction() as tx:
-            found = await store.find_user(tx, user_id)
+            found = await store.find_user(tx, verified.user_id)
+        if found is not None:
+            found = replace(found, session_id=verified.session_id)
         metrics.AUTH_LOOKUPS.labels("user", "found" if found else "unknown").inc()
         return _kept(found)
 

@@ -26,6 +26,7 @@ class Caller:
     key_id: UUID | None = None
     user_id: UUID | None = None
     role: str | None = None
+    session_id: str | None = None
     scopes: frozenset[str] = frozenset()
     mode: Literal["live", "test"] = "live"
     rate_per_second: int | None = None
@@ -49,6 +50,7 @@ class Staff:
 
     user_id: UUID
     role: str
+    session_id: str | None = None
 
 
 Principal = Caller | Staff

@@ -175,6 +175,8 @@ def _operation_id(operation: Operation) -> str:
 def _who(operation: Operation) -> str:
     if operation.public:
         return ""
+    if operation.personal:
+        return "Whoever has logged in, staff too, for himself. No API key."
     if operation.staff:
         return f"Staff: {', '.join(sorted(operation.staff))}."
     key = f"API keys with scope `{operation.scope}`" if operation.scope else "No API key"

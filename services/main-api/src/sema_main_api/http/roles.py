@@ -30,6 +30,8 @@ def _row(operation: Operation) -> tuple[str, ...]:
     route = f"`{operation.name}`"
     if operation.public:
         return (route, "anybody", *("✓" for _ in (*ROLES, *STAFF)))
+    if operation.personal:
+        return (route, "", *("✓" for _ in (*ROLES, *STAFF)))
     if operation.staff:
         return (route, "", *("" for _ in ROLES), *("✓" if role in operation.staff else "" for role in STAFF))
     scope = f"`{operation.scope}`" if operation.scope else ""

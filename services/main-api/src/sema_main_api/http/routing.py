@@ -45,8 +45,8 @@ class Operation:
     """A route, who may call it, and what it takes and answers.
 
     `scope`: what an API key needs (None: no key may call this); `roles`: whose users may. `staff`: only these
-    staff roles, and nobody of an account. `public`: anybody. `creates`: takes an Idempotency-Key. `problems`:
-    codes of its own beyond those that every operation has.
+    staff roles, and nobody of an account. `personal`: whoever has logged in, about himself; no key. `public`:
+    anybody. `creates`: takes an Idempotency-Key. `problems`: codes of its own beyond those that every operation has.
     """
 
     method: str
@@ -58,6 +58,7 @@ class Operation:
     roles: frozenset[str] = READERS
     staff: frozenset[str] = frozenset()
     public: bool = False
+    personal: bool = False
     creates: bool = False
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -73,6 +74,8 @@ class Operation:
 
     def admit(self, principal: Principal) -> Principal:
         """The principal, if it may call this; else Refused(403). What it may not see is decided by rows, as 404."""
+        if self.personal and principal.user_id is not None:
+            return principal
         if isinstance(principal, Staff):
             if principal.role not in self.staff:
                 raise Refused("forbidden", "Your role does not allow this.", 403)

@@ -71,15 +71,30 @@ def store() -> Store:
 USER = uuid4()
 
 
-def verify(token: str) -> UUID:
+def verify(token: str) -> auth.Verified:
     if token != "a.b.c":
         raise auth.unauthenticated()
-    return USER
+    return auth.Verified(USER, "session")
+
+
+class Open:
+    """The sessions that have not ended."""
+
+    def __init__(self) -> None:
+        self.sessions = {(USER, "session")}
+
+    async def __call__(self, user_id: UUID, session_id: str) -> bool:
+        return (user_id, session_id) in self.sessions
 
 
 @pytest.fixture
-def authenticator(store: Store) -> Authenticator:
-    return Authenticator(cast(Database, store), verify)
+def open_() -> Open:
+    return Open()
+
+
+@pytest.fixture
+def authenticator(store: Store, open_: Open) -> Authenticator:
+    return Authenticator(cast(Database, store), verify, open_)
 
 
 def new_key(store: Store, **changes: object) -> bytes:
@@ -190,7 +205,7 @@ async def test_a_token_is_a_user_or_staff(store: Store, authenticator: Authentic
     assert (caller.kind, caller.role, caller.user_id) == ("user", "owner", USER)
     authenticator.forget(USER)
     store.rows[USER] = row(id=USER, account_id=None, role="staff_admin")
-    assert await authenticator.find(b"Bearer a.b.c") == Staff(USER, "staff_admin")
+    assert await authenticator.find(b"Bearer a.b.c") == Staff(USER, "staff_admin", "session")
 
 
 async def test_a_flood_of_bad_keys_does_not_grow_the_process(
@@ -215,3 +230,13 @@ async def test_last_use_is_written_in_one_go_and_survives_an_outage(
     await authenticator.write_last_used()
     [(ids, times)] = store.written
     assert len(ids) == len(times) == 3
+
+
+async def test_a_token_of_an_ended_session_is_refused(
+    store: Store, authenticator: Authenticator, open_: Open
+) -> None:
+    store.rows[USER] = row(id=USER)
+    assert (await authenticator.find(b"Bearer a.b.c")).user_id == USER
+    open_.sessions.clear()
+    authenticator.forget(USER)
+    await refused(authenticator, b"Bearer a.b.c")

@@ -14,6 +14,8 @@ from sema_common.values.errors import Overloaded
 MAX_LENGTH: Final = 128
 """Characters; a longer one is refused before anything is hashed."""
 
+MIN_LENGTH: Final = 10
+
 CONCURRENT: Final = 2
 """26 ms of a core each: half of a small machine at most."""
 
@@ -44,9 +46,16 @@ class Passwords:
             executor.shutdown(wait=True, cancel_futures=True)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits; never for an unknown user (None), at the same cost. Overloaded when too many."""
+        """Whether the password fits; never without one (an unknown user, an invited one), at the same cost.
+
+        Overloaded when too many.
+        """
         fits = await self._run(lambda: _fits(password_hash or self._nobody, password))
-        return fits and password_hash is not None
+        return fits and bool(password_hash)
+
+    async def hash(self, password: str) -> str:
+        """The form that is stored. Overloaded when too many."""
+        return await self._run(lambda: hash_password(password))
 
     async def rehash(self, password_hash: str, password: str) -> str | None:
         """A new hash, where the old one was made with weaker parameters than today's; else None."""
@@ -62,6 +71,42 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._waiting -= 1
+
+
+MIN_DISTINCT: Final = 5
+_RUNS: Final = (
+    "0123456789" * 3,
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb6yhn",
+    "qazwsxedcrfvtgbyhn",
+    "1q2w3e4r5t6y7u8i9o0p",
+)
+_LEET: Final = str.maketrans("013457@$!", "oleastasi")
+_WORDS: Final = """
+password passwort passw motdepasse nenosiri contrasena senha welcome karibu letmein iloveyou nakupenda qwerty azerty
+admin administrator changeme default secret sunshine princess football baseball basketball superman batman starwars
+dragon monkey master shadow michael jennifer jordan computer internet samsung google facebook safaricom semalink mpesa
+kenya nairobi africa jesus godisgood blessed liverpool arsenal chelsea manchester barcelona trustno unknown mypassword
+whatever
+"""
+_FIRST_GUESSES: Final = frozenset(_WORDS.split())
+
+
+def is_common(password: str) -> bool:
+    """Whether this is among the first guesses: hardly any different characters, a run of keys, or one word that
+    everybody takes, spelt with digits or followed by some.
+    """
+    text = password.casefold()
+    if len(set(text)) < MIN_DISTINCT:
+        return True
+    half = text[: len(text) // 2]
+    if len(half) * 2 == len(text) and text == half * 2:
+        text = half
+    if any(text in run or text in run[::-1] for run in _RUNS):
+        return True
+    word = text.strip("0123456789!@#$%&*.-_ ")
+    return word.translate(_LEET) in _FIRST_GUESSES or len(word) < 3 or word in "qwertyuiop"
 
 
 def hash_password(password: str) -> str:
