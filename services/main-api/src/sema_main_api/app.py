@@ -169,7 +169,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(messaging.OPERATIONS, messaging_deps),
         *bind(contacts.OPERATIONS, await open_contacts(room, pipeline, tenant, bus)),
         *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
-        *await admin.open_admin(room, pipeline, bus),
+        *await admin.open_admin(room, pipeline, bus, cache),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
     ]
     return Edge(routes, authenticator, settings.origins)

@@ -55,3 +55,10 @@ def tally(counts: Mapping[str, int], key: str) -> Tally:
 def routes_in(counts: Mapping[str, int]) -> set[str]:
     """The `route_key`s that anything was counted of."""
     return {name.partition("#")[0] for name in counts}
+
+
+def gate_state(shut_at: float | None, until: float, now: float) -> Literal["open", "trial", "shut"]:
+    """How a gate stands: after its rest it is on trial, until enough messages went well."""
+    if shut_at is None:
+        return "open"
+    return "shut" if now < until else "trial"

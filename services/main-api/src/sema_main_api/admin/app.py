@@ -3,6 +3,7 @@
 from typing import Final
 
 from sema_common.platform.bus import Bus
+from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
 from sema_main_api.admin.audit import endpoints as audit
@@ -12,19 +13,22 @@ from sema_main_api.admin.dead_letters.telling import Telling
 from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
 from sema_main_api.admin.quarantine.telling import Telling as Rereading
+from sema_main_api.admin.routing import endpoints as routing
 from sema_main_api.http.routing import Operation, Route, bind
 
 # In the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *dead_letters.OPERATIONS,
     *quarantine.OPERATIONS,
+    *routing.OPERATIONS,
     *audit.OPERATIONS,
 )
 
 
-async def open_admin(room: Room, pipeline: Database, bus: Bus) -> list[Route]:
+async def open_admin(room: Room, pipeline: Database, bus: Bus, cache: Cache) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
+        *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),
         *bind(audit.OPERATIONS, audit.Deps(pipeline)),

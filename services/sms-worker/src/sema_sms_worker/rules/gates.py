@@ -13,6 +13,8 @@ Times are Unix seconds: workers share their gates. The higher `version` is the t
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from sema_common.messages.routes import gate_state
+
 State = Literal["open", "trial", "shut"]
 Why = Literal["failing", "asked_to_wait", "account", "undelivered", "slow"]
 
@@ -42,9 +44,7 @@ class Gate:
     opened_at: float = 0.0
 
     def state(self, now: float) -> State:
-        if self.shut_at is None:
-            return "open"
-        return "shut" if now < self.until else "trial"
+        return gate_state(self.shut_at, self.until, now)
 
     def shut(self, now: float, rest: Rest, why: Why, code: str, at_least: float = 0.0) -> "Gate":
         """Let nothing through for the next rest, and not before `at_least` seconds are over."""
