@@ -95,7 +95,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             "IN_DOUBT_HOLD_SECONDS": os.environ.get("IN_DOUBT_HOLD_SECONDS", "20"),
         },
         "dlr-webhook": {**amqp, **http("dlr-webhook"), "DLR_TOKENS": dlr_tokens},
-        "dlr-processor": {**postgres("dlr_processor_pipeline"), **amqp},
+        "dlr-processor": {**postgres("dlr_processor_pipeline"), **amqp, **redis},
         "phone-validator": {**postgres("phone_validator_pipeline"), **amqp},
         "content-worker": {**postgres("content_worker_pipeline"), **amqp},
         "webhook-delivery": {**postgres("webhook_delivery_pipeline"), **amqp, **webhooks},

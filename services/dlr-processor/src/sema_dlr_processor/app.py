@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Final
 
 from sema_common.platform.bus import Bus
+from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.dead_letters import drain
 from sema_common.platform.runtime import Room
 from sema_common.wire.dlr import OverdueMessages, RawDlrs, RematchDlrs
 from sema_common.wire.queues import DLR_INBOUND
+from sema_dlr_processor.clients import TELL_SECONDS, Deliveries
 from sema_dlr_processor.handlers import ReportHandler
 from sema_dlr_processor.loops import (
     EXPIRE_SECONDS,
@@ -41,7 +43,9 @@ async def open_room(room: Room, settings: Settings) -> None:
     await room.every("expire", EXPIRE_SECONDS, Expire(db, bus, no_report).find)
     await room.every("purge", PURGE_SECONDS, Purge(db, settings.reports_kept_days).drop)
     await room.open(drain(bus, db, DLR_INBOUND), "dead letters")
-    handler = ReportHandler(db, bus, no_report)
+    deliveries = Deliveries(await room.open(Cache.open(settings.redis_url)))
+    await room.every("deliveries", TELL_SECONDS, deliveries.tell)
+    handler = ReportHandler(db, bus, no_report, deliveries)
     consumer = bus.consume_batches(
         DLR_INBOUND,
         [RawDlrs, RematchDlrs, OverdueMessages],

@@ -28,6 +28,7 @@ from sema_common.values.clock import now
 from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Fact, bundle_facts
 from sema_dlr_processor import metrics, rules, store
+from sema_dlr_processor.clients import Deliveries
 from sema_dlr_processor.reading import Inbound, Unread, open_inbox, set_aside
 from sema_dlr_processor.rules import NO_REPORT, Kept
 from sema_dlr_processor.store import Filed
@@ -78,10 +79,13 @@ class Matched:
 class ReportHandler:
     """Handles `dlr.inbound`. `no_report`: how long after its submit a message waits for a report."""
 
-    def __init__(self, db: Database, bus: Bus, no_report: timedelta) -> None:
+    def __init__(
+        self, db: Database, bus: Bus, no_report: timedelta, deliveries: Deliveries | None = None
+    ) -> None:
         self._db = db
         self._bus = bus
         self._no_report = no_report
+        self._deliveries = deliveries
 
     async def handle(self, deliveries: list[Delivery[Inbound]]) -> None:
         """One batch: acknowledged once it is written and told."""
@@ -98,6 +102,9 @@ class ReportHandler:
             fault("dlr.before_commit")
         fault("dlr.before_webhook_enqueue")
         count(unread, filed, matched.cases.values())
+        if self._deliveries is not None:
+            ended = [c.row for c in matched.cases.values() if c.row and c.was and not c.is_unreported]
+            self._deliveries.note(ended)
         await self._tell([fact_of(c.row) for c in matched.cases.values() if c.row and c.is_to_be_told])
         fault("dlr.before_ack")
 

@@ -7,8 +7,10 @@ from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 from sema_aggregators import Report
+from sema_common.messages.routes import count_key, route_key
 from sema_common.messages.status import FINAL, Status, climbs
 from sema_common.messages.store.reports import Noted, Reported
+from sema_common.messages.store.rows import MessageRow
 
 MAX_AHEAD: Final = timedelta(minutes=5)
 """How far an aggregator's clock may run before ours; a time beyond that is not believed."""
@@ -140,3 +142,14 @@ def noted(tenant_id: UUID, message_id: UUID, kept: Iterable[Kept], standing: Sta
 def retry_at(received_at: datetime, now: datetime) -> datetime:
     """When to look for the submit of an unmatched report again: after a quarter of its age, 1 s to 10 min."""
     return now + min(max((now - received_at) / 4, FIRST_RETRY), LAST_RETRY)
+
+
+def delivery_counts(row: MessageRow) -> dict[str, int]:
+    """What the end of a message says of the network behind its route; nothing for test mode."""
+    if row.test or row.route is None or row.mno is None:
+        return {}
+    key = route_key(row.route, row.mno)
+    if row.status != "delivered":
+        return {count_key(key, "undelivered"): 1}
+    took = (row.delivered_at - row.sent_at).total_seconds() if row.delivered_at and row.sent_at else 0.0
+    return {count_key(key, "delivered"): 1, count_key(key, "latency_ms"): round(took * 1000)}

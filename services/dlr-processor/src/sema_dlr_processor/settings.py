@@ -2,12 +2,16 @@
 
 from pydantic import Field
 
-from sema_common.platform.settings import ServiceSettings
+from sema_common.platform.settings import RedisUrl, ServiceSettings
 
 
 class Settings(ServiceSettings):
     """Read from the environment; the defaults are for production."""
 
+    redis_url: RedisUrl = Field(
+        repr=False,
+        description="Redis: what networks report, for the choice of routes; may be lost at any time.",
+    )
     batch_reports: int = Field(
         default=100, ge=1, le=1000, description="Reports written in one transaction, at most."
     )

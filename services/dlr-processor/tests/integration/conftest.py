@@ -166,10 +166,14 @@ async def house(database: TestDatabase, bus: Bus) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-async def room(database: TestDatabase, vhost: str, house: House) -> AsyncIterator[House]:
+async def room(database: TestDatabase, vhost: str, redis_url: str, house: House) -> AsyncIterator[House]:
     """The running room."""
     settings = Settings(
-        environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), batch_seconds=0.05
+        environment="test",
+        amqp_url=vhost,
+        database_url=database.dsn(ROLE),
+        redis_url=redis_url,
+        batch_seconds=0.05,
     )
     room = Room("dlr-processor", settings, Readiness())
     await open_room(room, settings)

@@ -1,12 +1,16 @@
 """The whole room on real Postgres and RabbitMQ, under its own database role."""
 
+import asyncio
 import time
 from datetime import timedelta
 
 import pytest
 from pydantic_core import to_json
 
+from sema_common.messages.routes import WINDOW, WINDOW_SECONDS, route_key, tally
+from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
+from sema_common.platform.rolling import Rolling
 from sema_common.values.clock import now
 from sema_common.values.errors import BrokerUnavailable
 from sema_common.values.ids import new_id
@@ -44,6 +48,22 @@ async def test_a_report_moves_its_message_and_tells_the_customer(room: House) ->
     row = await room.owner.fetchrow("SELECT message_id, state, retry_at FROM dlr.dlrs")
     assert row is not None
     assert tuple(row) == (message.message_id, "applied", None)
+
+
+async def test_what_a_network_reports_is_counted_for_the_choice_of_routes(
+    room: House, redis_url: str
+) -> None:
+    (message,) = await room.sent()
+    await room.report(*[report_of(message)] * 2)
+    await room.told.holds(1)
+    async with Cache.open(redis_url) as cache:
+        window = Rolling(cache, WINDOW, WINDOW_SECONDS)
+        async with asyncio.timeout(10):
+            while not (total := window.total(time.time())):
+                await window.read(time.time())
+                await asyncio.sleep(0.02)
+    lately = tally(total, route_key("celcom", "Safaricom"))
+    assert (lately.delivered, lately.undelivered) == (1, 0), "a repeat counts nothing"
 
 
 async def test_a_report_before_its_submit_is_matched_within_5_seconds(room: House) -> None:
