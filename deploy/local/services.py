@@ -97,7 +97,7 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
         "dlr-webhook": {**amqp, **http("dlr-webhook"), "DLR_TOKENS": dlr_tokens},
         "dlr-processor": {**postgres("dlr_processor_pipeline"), **amqp, **redis},
         "phone-validator": {**postgres("phone_validator_pipeline"), **amqp},
-        "content-worker": {**postgres("content_worker_pipeline"), **amqp},
+        "content-worker": {**postgres("content_worker_pipeline"), **amqp, **redis},
         "webhook-delivery": {**postgres("webhook_delivery_pipeline"), **amqp, **webhooks},
     }
 

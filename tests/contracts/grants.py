@@ -51,6 +51,8 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.contact_validation_jobs": "SIU",
         "core.contacts": "SIUD",
         "core.content_blocklist": "SIUD",
+        "core.content_refusals": "SIUD",
+        "core.content_rules_version": "SU",
         "core.dead_letters": "SIUD",
         "core.mails": "SIUD",
         "core.mno_prefixes": "SIUD",
@@ -108,6 +110,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "billing.credits": "S U(balance)",
         "core.campaigns": "S U(status rejection_reasons reserved screened_at)",
         "core.content_blocklist": "S",
+        "core.content_rules_version": "S",
         "core.dead_letters": "SI",
     },
     HOOKS: {

@@ -6,9 +6,11 @@ changes no text, logs none, and takes time in proportion to a text's length, wha
 
 from sema_content_checker.checks import Check, Judge, Reason, Verdict, check, check_template
 from sema_content_checker.folding import skeleton
-from sema_content_checker.ruleset import BadRule, Kind, Rule, RuleSet
+from sema_content_checker.ruleset import BadRule, Kind, Rule, RuleSet, normal_form
+from sema_content_checker.signals import SPAM_SCORE
 
 __all__ = [
+    "SPAM_SCORE",
     "BadRule",
     "Check",
     "Judge",
@@ -19,5 +21,6 @@ __all__ = [
     "Verdict",
     "check",
     "check_template",
+    "normal_form",
     "skeleton",
 ]

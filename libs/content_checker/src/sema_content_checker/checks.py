@@ -89,7 +89,7 @@ class Judge:
         return self._check(text)
 
 
-_field: Final = re.compile(r"\{\{[^{}]{0,100}\}\}")
+_field: Final = re.compile(r"\{\{[^{}]*\}\}")
 
 
 def check_template(text: str, ruleset: RuleSet) -> Verdict:

@@ -103,6 +103,19 @@ class RuleSet:
         self.any_pattern: Final[Any] = _compile("|".join(f"(?:{_plain(p)})" for p in self.patterns))
 
 
+def normal_form(rule: Rule) -> tuple[str, str]:
+    """Rules of one normal form are one rule in other dress; BadRule for one that cannot work alone."""
+    match rule.kind:
+        case "word":
+            _word(rule)
+            return rule.kind, fold(rule.value)
+        case "pattern":
+            compile_pattern(rule.value)
+            return rule.kind, _plain(rule.value)
+        case "shortener":
+            return rule.kind, _shorteners(rule)[0].domain
+
+
 def _key(folded: str) -> str:
     return squeeze(folded, signs=False)
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from hashlib import sha256
-from typing import Final
 
 from sema_common.billing import ledger
 from sema_common.platform import telemetry
@@ -15,12 +13,10 @@ from sema_common.values.errors import Park, RetryLater
 from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Facts
-from sema_content_checker import BadRule, Rule, RuleSet, Verdict, check
+from sema_content_checker import BadRule, Rule, RuleSet, Verdict, check_template
 from sema_content_worker import metrics, rules, store
+from sema_content_worker.clients import Verdicts, cache_key
 from sema_content_worker.rules import Campaign
-
-RULES_SECONDS: Final = 10.0
-"""How old the rules in use may be: a word that staff block is blocked within that time."""
 
 log = get_logger()
 
@@ -28,12 +24,12 @@ log = get_logger()
 class Screener:
     """Judges campaigns, with the compiled blocklist in hand."""
 
-    def __init__(self, db: Database, bus: Bus) -> None:
+    def __init__(self, db: Database, bus: Bus, verdicts: Verdicts) -> None:
         self._db = db
         self._bus = bus
-        self._rules: list[Rule] | None = None
+        self._verdicts = verdicts
         self._ruleset: RuleSet | None = None
-        self._read_at = -RULES_SECONDS
+        self._version = 0  # read last, compiled or not
 
     async def handle(self, delivery: Delivery[ScreenCampaign]) -> None:
         """Commit the verdict, then publish it, then let the message be acknowledged; Park if nobody knows the
@@ -56,9 +52,14 @@ class Screener:
 
     async def _judge(self, campaign: Campaign) -> Verdict:
         ruleset = await self._current_rules()
+        key = cache_key(ruleset.version, campaign.message)
+        known = await self._verdicts.find(key)
+        if known is not None:
+            return known
         started = time.perf_counter()
-        verdict = await asyncio.to_thread(check, campaign.message, ruleset)
+        verdict = await asyncio.to_thread(check_template, campaign.message, ruleset)
         metrics.JUDGE_SECONDS.observe(time.perf_counter() - started)
+        await self._verdicts.keep(key, verdict)
         return verdict
 
     async def _record(self, campaign: Campaign, verdict: Verdict) -> None:
@@ -90,26 +91,25 @@ class Screener:
         )
 
     async def _current_rules(self) -> RuleSet:
-        """The rules, at most RULES_SECONDS old; rules that do not compile leave the last good ones in force."""
-        if time.monotonic() - self._read_at >= RULES_SECONDS:
-            async with self._db.transaction() as tx:
-                found = await store.read_rules(tx)
-            if found != self._rules:
-                await self._compile(found)
-            self._read_at = time.monotonic()
+        """The rules as they are now; those that do not compile leave the last good ones in force."""
+        async with self._db.transaction() as tx:
+            changed = await store.read_version(tx) != self._version
+            version, found = await store.read_rules(tx) if changed else (self._version, [])
+        if changed:
+            await self._compile(version, found)
+            self._version = version
         if self._ruleset is None:
             raise RetryLater("the blocklist cannot be compiled")
         return self._ruleset
 
-    async def _compile(self, found: list[Rule]) -> None:
-        version = sha256(repr(found).encode()).hexdigest()[:16]
+    async def _compile(self, version: int, found: list[Rule]) -> None:
         try:
-            self._ruleset = await asyncio.to_thread(RuleSet, version, found)
+            self._ruleset = await asyncio.to_thread(RuleSet, str(version), found)
         except BadRule as bad:
             metrics.RULES_BROKEN.set(1)
-            log.error("blocklist_broken", detail=str(bad))
+            log.error("blocklist_broken", version=version, detail=str(bad))
             return
-        self._rules = found
         metrics.RULES.set(len(found))
+        metrics.RULES_VERSION.set(version)
         metrics.RULES_BROKEN.set(0)
         log.info("blocklist_compiled", rules=len(found), version=version)

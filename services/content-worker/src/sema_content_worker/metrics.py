@@ -13,7 +13,13 @@ JUDGE_SECONDS: Final = Histogram(
     "Time to judge one template.",
     buckets=(0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1),
 )
+CACHE: Final = Counter(
+    "sema_content_verdict_cache_total", "Look-ups of verdicts in Redis, by outcome.", ["outcome"]
+)
 RULES: Final = Gauge("sema_content_rules", "Rules of the blocklist in use.")
+RULES_VERSION: Final = Gauge(
+    "sema_content_worker_rules_version", "Version of the content rules that texts are judged by"
+)
 RULES_BROKEN: Final = Gauge(
     "sema_content_rules_broken", "1 while the blocklist cannot be compiled and an older one is in use."
 )

@@ -52,11 +52,23 @@ async def reject(tx: Tx, campaign_id: UUID, reasons: list[dict[str, str]], at: d
     return reserved
 
 
+SQL_READ_VERSION: Final[LiteralString] = "SELECT version FROM core.content_rules_version"
+
+
+async def read_version(tx: Tx) -> int:
+    """Moves with every change of the rules."""
+    version: int = await tx.fetchval(SQL_READ_VERSION)
+    return version
+
+
+# One statement, so one snapshot: the rules are those of the version.
 SQL_READ_RULES: Final[LiteralString] = """
-SELECT kind, value, language, whole_word FROM core.content_blocklist ORDER BY id
+SELECT v.version, b.kind, b.value, b.language, b.whole_word
+FROM core.content_rules_version v LEFT JOIN core.content_blocklist b ON true ORDER BY b.id
 """
 
 
-async def read_rules(tx: Tx) -> list[Rule]:
-    """The team's rules, all of them."""
-    return [Rule(*row) for row in await tx.fetch(SQL_READ_RULES)]
+async def read_rules(tx: Tx) -> tuple[int, list[Rule]]:
+    """The version and the team's rules, all of them."""
+    rows = await tx.fetch(SQL_READ_RULES)
+    return rows[0]["version"], [Rule(*list(row)[1:]) for row in rows if row["kind"] is not None]

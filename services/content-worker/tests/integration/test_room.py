@@ -14,6 +14,7 @@ import pytest
 
 from sema_common.billing import ledger
 from sema_common.platform.bus import Bus, Delivery
+from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database, Row
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
@@ -22,8 +23,9 @@ from sema_common.values.ids import event_id, new_id
 from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.queues import SMS_CONTENT
 from sema_common.wire.webhook import Fact, Facts
-from sema_content_worker import handlers
+from sema_content_checker import RuleSet, Verdict, check_template
 from sema_content_worker.app import open_room
+from sema_content_worker.clients import Verdicts, cache_key
 from sema_content_worker.handlers import Screener
 from sema_content_worker.settings import Settings
 from tests.kit.fixtures import TestDatabase
@@ -136,8 +138,10 @@ async def hearer(bus: Bus) -> AsyncIterator[Hearer]:
 
 
 @pytest.fixture
-async def room(database: TestDatabase, vhost: str) -> AsyncIterator[Room]:
-    settings = Settings(environment="test", amqp_url=vhost, database_url=database.dsn(ROLE))
+async def room(database: TestDatabase, vhost: str, redis_url: str) -> AsyncIterator[Room]:
+    settings = Settings(
+        environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), redis_url=redis_url
+    )
     room = Room("content-worker", settings, Readiness())
     await open_room(room, settings)
     yield room
@@ -214,9 +218,15 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-async def screener(database: TestDatabase, shelf: Shelf) -> AsyncIterator[Screener]:
+async def cache(redis_url: str) -> AsyncIterator[Cache]:
+    async with Cache.open(redis_url) as cache:
+        yield cache
+
+
+@pytest.fixture
+async def screener(database: TestDatabase, shelf: Shelf, cache: Cache) -> AsyncIterator[Screener]:
     async with Database.open(database.dsn(ROLE), name="test") as db:
-        yield Screener(db, shelf)  # type: ignore[arg-type]  # publish is all that it calls
+        yield Screener(db, shelf, Verdicts(cache))  # type: ignore[arg-type]  # publish is all that it calls
 
 
 async def test_a_verdict_whose_publish_failed_is_told_by_the_next_delivery(
@@ -276,10 +286,8 @@ async def test_many_deliveries_at_once_release_the_reservation_once(
 
 
 async def test_a_new_rule_is_in_force_and_a_broken_one_changes_nothing(
-    campaigns: Campaigns, screener: Screener, monkeypatch: pytest.MonkeyPatch
+    campaigns: Campaigns, screener: Screener
 ) -> None:
-    monkeypatch.setattr(handlers, "RULES_SECONDS", 0.0)
-
     async def verdict() -> str:
         message = await campaigns.submit("forbidden")
         await screener.handle(delivery(message))
@@ -291,6 +299,59 @@ async def test_a_new_rule_is_in_force_and_a_broken_one_changes_nothing(
     assert await verdict() == "rejected"
     await campaigns.block("pattern", "(unclosed")
     assert await verdict() == "rejected"
+
+
+async def test_a_template_is_judged_without_its_fields_and_a_pulled_apart_word_around_one_is_found(
+    campaigns: Campaigns, screener: Screener
+) -> None:
+    await campaigns.block("word", "forbidden")
+
+    async def verdict(text: str) -> str:
+        message = await campaigns.submit(text)
+        await screener.handle(delivery(message))
+        status: str = (await campaigns.row(message.campaign_id))["status"]
+        return status
+
+    assert await verdict("Dear {{name}}, your {{forbidden}} is KES{{amount}}") == "approved"
+    assert await verdict("Dear {{name}}, for{{empty}}bidden") == "rejected"
+
+
+async def test_a_verdict_is_kept_for_a_day_under_the_version_of_the_rules(
+    campaigns: Campaigns, screener: Screener, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await campaigns.block("word", "forbidden")
+    judged: list[str] = []
+
+    def judge(text: str, ruleset: RuleSet) -> Verdict:
+        judged.append(ruleset.version)
+        return check_template(text, ruleset)
+
+    monkeypatch.setattr("sema_content_worker.handlers.check_template", judge)
+
+    async def reasons() -> Any:
+        message = await campaigns.submit("a forbidden text")
+        await screener.handle(delivery(message))
+        return (await campaigns.row(message.campaign_id))["rejection_reasons"]
+
+    assert await reasons() == await reasons() != []
+    assert len(judged) == 1
+    left = await cache.call(lambda r: r.ttl(cache_key(judged[0], "a forbidden text")))
+    assert 86_300 < left <= 86_400
+    await campaigns.owner.execute("DELETE FROM core.content_blocklist WHERE value = 'forbidden'")
+    assert await reasons() is None
+    assert judged == [judged[0], str(int(judged[0]) + 1)]
+
+
+async def test_without_redis_a_campaign_is_judged_all_the_same(
+    campaigns: Campaigns, database: TestDatabase, shelf: Shelf
+) -> None:
+    async with (
+        Database.open(database.dsn(ROLE), name="test") as db,
+        Cache.open("redis://127.0.0.1:1/0") as away,
+    ):
+        message = await campaigns.submit(CLEAN)
+        await Screener(db, shelf, Verdicts(away)).handle(delivery(message))  # type: ignore[arg-type]
+    assert (await campaigns.row(message.campaign_id))["status"] == "approved"
 
 
 async def test_nothing_is_approved_while_no_rules_could_ever_be_compiled(
@@ -330,14 +391,17 @@ async def test_what_cannot_be_judged_is_kept_for_staff_with_its_reason(
 
 
 async def test_sigterm_ends_it_cleanly_and_nothing_is_lost(
-    campaigns: Campaigns, bus: Bus, database: TestDatabase, vhost: str
+    campaigns: Campaigns, bus: Bus, database: TestDatabase, vhost: str, redis_url: str
 ) -> None:
-    settings = Settings(environment="test", amqp_url=vhost, database_url=database.dsn(ROLE))
+    settings = Settings(
+        environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), redis_url=redis_url
+    )
     environment = {
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "test",
         "AMQP_URL": settings.amqp_url,
         "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
         "OPS_HOST": "127.0.0.1",
         "OPS_PORT": "0",
     }

@@ -37,8 +37,9 @@ from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
-from sema_main_api.messaging.reference import REFRESH_SECONDS, ReferenceData
+from sema_main_api.messaging.reference import CONTENT_SECONDS, REFRESH_SECONDS, ReferenceData
 from sema_main_api.messaging.relay import Relay
+from sema_main_api.messaging.rules.refusals import Refusals
 from sema_main_api.messaging.schemas import MessageEvent
 from sema_main_api.scheduler import loops as scheduling
 from sema_main_api.scheduler.feeding import Feeder
@@ -51,7 +52,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0014"
+SCHEMA_REVISION: Final = "0015"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -120,9 +121,10 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
 
     reference = await open_reference(room, settings, pipeline)
     relay = await room.open(Relay(pipeline, bus))
-    accepting = await open_messaging(room, pipeline, relay)
+    refusals = Refusals()
+    accepting = await open_messaging(room, pipeline, relay, refusals)
     messaging_deps = messaging.Messaging(
-        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback
+        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback, refusals
     )
     wake_scheduler = await open_scheduler(room, settings, pipeline, bus, relay, reference)
 
@@ -191,17 +193,20 @@ async def open_reference(room: Room, settings: Settings, pipeline: Database) -> 
     reference = ReferenceData(pipeline, live, [TestMode().capabilities])
     await reference.refresh()
     await room.every("reference", REFRESH_SECONDS, reference.refresh)
+    await room.every("content_rules", CONTENT_SECONDS, reference.refresh_content)
     room.ready_when("reference", reference.check)
     return reference
 
 
-async def open_messaging(room: Room, pipeline: Database, relay: Relay) -> Accepting:
+async def open_messaging(room: Room, pipeline: Database, relay: Relay, refusals: Refusals) -> Accepting:
     """The relay outlives the group commit that feeds it: what was committed last is still published."""
     accepting = await room.open(Accepting(pipeline, relay))
-    periodic = loops.Loops(pipeline, relay)
+    periodic = loops.Loops(pipeline, relay, refusals)
     await room.every("sweep", loops.SWEEP_SECONDS, relay.sweep)
     await room.every("watch", loops.WATCH_SECONDS, periodic.watch)
     await room.every("purge", loops.PURGE_SECONDS, periodic.purge)
+    await room.every("refusals", loops.REFUSALS_SECONDS, periodic.keep_refusals)
+    await room.every("refusals_purge", loops.PURGE_SECONDS, periodic.purge_refusals)
     await room.every("partitions", loops.PARTITION_SECONDS, periodic.partitions)
     await room.every("drift", loops.DRIFT_SECONDS, periodic.drift)
     return accepting

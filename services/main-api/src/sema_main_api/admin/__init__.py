@@ -7,6 +7,7 @@ Never       a change without its audit line; a number or a text shown to who nee
 
 A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open_admin`, and a name in `.importlinter`.
 
+    content_rules words, patterns, shorteners: list, change, dry run; what was refused lately
     routing       which aggregator carries what: switches, pace, accounts' rules, health
     dead_letters  what rooms set aside: shown, mended, sent again, given up
     quarantine    reports that nobody could read, and those that match no submit

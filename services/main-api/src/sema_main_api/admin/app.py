@@ -7,6 +7,7 @@ from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
 from sema_main_api.admin.audit import endpoints as audit
+from sema_main_api.admin.content_rules import endpoints as content_rules
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
@@ -18,6 +19,7 @@ from sema_main_api.http.routing import Operation, Route, bind
 
 # In the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    *content_rules.OPERATIONS,
     *dead_letters.OPERATIONS,
     *quarantine.OPERATIONS,
     *routing.OPERATIONS,
@@ -28,6 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 async def open_admin(room: Room, pipeline: Database, bus: Bus, cache: Cache) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
+        *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),

@@ -1,5 +1,6 @@
 """What messaging does by the clock: the safety net below the relay, the purge, partitions, the drift check."""
 
+from datetime import timedelta
 from typing import Final
 
 from sema_common.billing.ledger import find_drift
@@ -7,13 +8,16 @@ from sema_common.messages.store import idempotency, publishing
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
-from sema_main_api.messaging import metrics
+from sema_main_api.messaging import metrics, store
 from sema_main_api.messaging.relay import Relay
+from sema_main_api.messaging.rules.refusals import Refusals
 
 log = get_logger()
 
 SWEEP_SECONDS: Final = 2.0
 PURGE_SECONDS: Final = 3600.0
+REFUSALS_SECONDS: Final = 2.0
+REFUSALS_KEPT: Final = timedelta(days=30)
 PARTITION_SECONDS: Final = 21_600.0
 WATCH_SECONDS: Final = 15.0
 DRIFT_SECONDS: Final = 300.0
@@ -22,9 +26,10 @@ DRIFT_SECONDS: Final = 300.0
 class Loops:
     """One method for each period."""
 
-    def __init__(self, db: Database, relay: Relay) -> None:
+    def __init__(self, db: Database, relay: Relay, refusals: Refusals) -> None:
         self._db = db
         self._relay = relay
+        self._refusals = refusals
 
     async def watch(self) -> None:
         """Say how much waits for RabbitMQ, here and in Postgres."""
@@ -39,6 +44,18 @@ class Loops:
         async with self._db.transaction() as tx:
             purged = await idempotency.purge_expired(tx)
         return purged > 0
+
+    async def keep_refusals(self) -> None:
+        """Write down what the content rules refused: staff try their changes on it."""
+        refused = self._refusals.take()
+        if refused:
+            async with self._db.transaction() as tx:
+                await store.keep_refusals(tx, refused)
+
+    async def purge_refusals(self) -> bool:
+        """Forget refused texts after 30 days, a page at a time."""
+        async with self._db.transaction() as tx:
+            return await store.purge_refusals(tx, now() - REFUSALS_KEPT) > 0
 
     async def partitions(self) -> None:
         """Keep three months of partitions ahead."""

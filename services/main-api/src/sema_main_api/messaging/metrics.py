@@ -24,6 +24,7 @@ REFERENCE_BROKEN = Gauge(
     "1 while a part of what is decided by cannot be built and the last good one stands",
     ["part"],
 )
+CONTENT_VERSION = Gauge("sema_content_rules_version", "Version of the content rules that texts are judged by")
 PARTITIONS_UNTIL = Gauge("sema_partitions_until_timestamp", "End of the newest monthly partition")
 LEDGER_DRIFT = Gauge(
     "sema_ledger_drift_accounts", "Accounts whose balance is not the sum of their ledger; must be 0"

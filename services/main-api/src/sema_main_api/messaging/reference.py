@@ -1,12 +1,13 @@
 """What the rules decide by, kept fresh in memory: nothing on the hot path asks Postgres for it.
 
-A change of prices, networks or content rules is seen within `REFRESH_SECONDS`, of a sender ID within
-`SENDER_SECONDS`. When Postgres is away the last known state stays in force: accepting would fail anyway.
+A change of prices or networks is seen within `REFRESH_SECONDS`, of content rules within `CONTENT_SECONDS`, of a sender
+ID within `SENDER_SECONDS`. When Postgres is away the last known state stays in force: accepting would fail anyway.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
@@ -26,6 +27,7 @@ log = get_logger()
 T = TypeVar("T")
 
 REFRESH_SECONDS: Final = 5.0
+CONTENT_SECONDS: Final = 1.0
 SENDER_SECONDS: Final = 10.0
 """A revoked sender works at most this much longer; the contract allows 30 s."""
 
@@ -35,8 +37,8 @@ UNKNOWN_SENDER_SECONDS: Final = 1.0
 MAX_ACCOUNTS: Final = 10_000
 
 
-def _judge(version: str, rules: list[Rule]) -> Judge:
-    return Judge(RuleSet(version, rules))
+def _judge(version: int, rules: list[Rule]) -> Judge:
+    return Judge(RuleSet(str(version), rules))
 
 
 class ReferenceData:
@@ -49,6 +51,8 @@ class ReferenceData:
         self._live_routes = live_routes
         self._test_routes = test_routes
         self._version: object = None
+        self._content_version: int | None = None
+        self._content: Judge | None = None
         self._current: Reference | None = None
         self._senders: dict[UUID, tuple[float, frozenset[str]]] = {}
 
@@ -75,15 +79,27 @@ class ReferenceData:
                 return
             prices = await load_prices(tx)
             rows = await store.networks(tx)
-            rules = await store.content_rules(tx)
         last = self._current
         networks = await self._build("networks", last.networks if last else None, partial(MnoTable, rows))
-        content = await self._build(
-            "content", last.content if last else None, partial(_judge, version[-1], rules)
-        )
-        self._current = Reference(prices, networks, content, self._live_routes, self._test_routes)
+        if self._content is None:
+            await self.refresh_content()
+        assert self._content is not None
+        self._current = Reference(prices, networks, self._content, self._live_routes, self._test_routes)
         self._version = version
-        log.info("reference_refreshed", networks=len(rows), content_rules=len(rules))
+        log.info("reference_refreshed", networks=len(rows))
+
+    async def refresh_content(self) -> None:
+        """Read the content rules again if they changed: one row says so."""
+        async with self._db.transaction() as tx:
+            if await store.content_version(tx) == self._content_version:
+                return
+            version, rules = await store.content_rules(tx)
+        self._content = await self._build("content", self._content, partial(_judge, version, rules))
+        self._content_version = version
+        metrics.CONTENT_VERSION.set(int(self._content.ruleset.version))
+        if self._current is not None:
+            self._current = replace(self._current, content=self._content)
+        log.info("content_rules_refreshed", version=version, rules=len(rules))
 
     @staticmethod
     async def _build(what: str, last_good: T | None, build: Callable[[], T]) -> T:

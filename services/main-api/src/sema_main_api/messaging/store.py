@@ -1,6 +1,7 @@
 """What messaging reads besides messages and money: senders, networks, content rules; and the tenant's reads."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
@@ -9,6 +10,7 @@ from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
 from sema_common.platform.db import Row, Tx
 from sema_common.values.networks import MnoRow
 from sema_content_checker import Rule
+from sema_main_api.messaging.rules.refusals import RefusedText
 
 SQL_APPROVED_SENDERS: Final[LiteralString] = """
 SELECT sender FROM core.sender_ids WHERE account_id = $1 AND status = 'approved'
@@ -24,13 +26,12 @@ async def approved_senders(tx: Tx, account_id: UUID) -> frozenset[str]:
 # would miss an older transaction that commits late): cheaper than reading it all.
 SQL_REFERENCE_VERSION: Final[LiteralString] = """
 SELECT (SELECT (count(*), sum(xmin::text::bigint))::text FROM billing.pricing_tiers) AS prices,
-       (SELECT (count(*), sum(xmin::text::bigint))::text FROM core.mno_prefixes) AS networks,
-       (SELECT (count(*), sum(xmin::text::bigint))::text FROM core.content_blocklist) AS content
+       (SELECT (count(*), sum(xmin::text::bigint))::text FROM core.mno_prefixes) AS networks
 """
 
 
 async def reference_version(tx: Tx) -> tuple[str, ...]:
-    """Changes whenever prices, networks or content rules change; the last part is the content rules' own."""
+    """Changes whenever prices or networks change."""
     row = await tx.fetchrow(SQL_REFERENCE_VERSION)
     assert row is not None
     return tuple(row.values())
@@ -44,14 +45,63 @@ async def networks(tx: Tx) -> list[MnoRow]:
     return [MnoRow(*row.values()) for row in await tx.fetch(SQL_NETWORKS)]
 
 
+SQL_CONTENT_VERSION: Final[LiteralString] = "SELECT version FROM core.content_rules_version"
+
+
+async def content_version(tx: Tx) -> int:
+    """Moves with every change of the content rules."""
+    version: int = await tx.fetchval(SQL_CONTENT_VERSION)
+    return version
+
+
+# One statement, so one snapshot: the rules are those of the version.
 SQL_CONTENT_RULES: Final[LiteralString] = """
-SELECT kind, value, language, whole_word FROM core.content_blocklist ORDER BY id
+SELECT v.version, b.kind, b.value, b.language, b.whole_word
+FROM core.content_rules_version v LEFT JOIN core.content_blocklist b ON true ORDER BY b.id
 """
 
 
-async def content_rules(tx: Tx) -> list[Rule]:
-    """Every rule that staff have set."""
-    return [Rule(*row.values()) for row in await tx.fetch(SQL_CONTENT_RULES)]
+async def content_rules(tx: Tx) -> tuple[int, list[Rule]]:
+    """The version and every rule that staff have set."""
+    rows = await tx.fetch(SQL_CONTENT_RULES)
+    rules = [Rule(*list(row.values())[1:]) for row in rows if row["kind"] is not None]
+    return rows[0]["version"], rules
+
+
+SQL_KEEP_REFUSALS: Final[LiteralString] = """
+INSERT INTO core.content_refusals AS kept (hash, account_id, body, reasons, refusals, first_at, last_at)
+SELECT n.hash, n.account_id, n.body, n.reasons::jsonb, n.refusals, n.last_at, n.last_at
+FROM unnest($1::bytea[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::timestamptz[])
+    AS n(hash, account_id, body, reasons, refusals, last_at)
+ON CONFLICT (hash) DO UPDATE SET reasons = excluded.reasons, refusals = kept.refusals + excluded.refusals,
+    last_at = greatest(kept.last_at, excluded.last_at)
+"""
+
+
+async def keep_refusals(tx: Tx, refused: Sequence[RefusedText]) -> None:
+    """Write down texts that were refused; one that is there counts up."""
+    ordered = sorted(refused, key=lambda each: each.hash)
+    await tx.execute(
+        SQL_KEEP_REFUSALS,
+        [each.hash for each in ordered],
+        [each.account_id for each in ordered],
+        [each.body for each in ordered],
+        [json.dumps(each.reasons) for each in ordered],  # a list in a jsonb[] would be one dimension more
+        [each.count for each in ordered],
+        [each.last_at for each in ordered],
+    )
+
+
+SQL_PURGE_REFUSALS: Final[LiteralString] = """
+DELETE FROM core.content_refusals WHERE hash IN (
+    SELECT hash FROM core.content_refusals WHERE last_at < $1 ORDER BY last_at LIMIT 1000
+)
+"""
+
+
+async def purge_refusals(tx: Tx, before: datetime) -> int:
+    """Forget refused texts last seen before then, a page at a time: how many."""
+    return int((await tx.execute(SQL_PURGE_REFUSALS, before)).split()[-1])
 
 
 SQL_MESSAGE: Final[LiteralString] = f"""

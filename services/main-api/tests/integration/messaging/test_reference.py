@@ -41,11 +41,32 @@ async def test_a_rule_that_cannot_be_built_leaves_the_last_good_ones_and_prices_
     await owner.execute("INSERT INTO core.content_blocklist (kind, value) VALUES ('pattern', '(')")
     await owner.execute("UPDATE billing.pricing_tiers SET price = 9 WHERE country = 'UG'")
     await reference.refresh()
+    await reference.refresh_content()
     assert reference.current.content is before.content
     assert reference.current.prices is not before.prices
     await owner.execute("DELETE FROM core.content_blocklist WHERE value = '('")
-    await reference.refresh()
+    await reference.refresh_content()
     assert reference.current.content is not before.content
+
+
+async def test_a_change_of_the_content_rules_by_any_hand_moves_their_version_and_is_seen(
+    reference: ReferenceData, owner: Connection
+) -> None:
+    await reference.refresh()
+    seen = [reference.current.content]
+    for change in (
+        "INSERT INTO core.content_blocklist (kind, value) VALUES ('word', 'mango')",
+        "UPDATE core.content_blocklist SET value = 'guava' WHERE value = 'mango'",
+        "DELETE FROM core.content_blocklist WHERE value = 'guava'",
+    ):
+        await owner.execute(change)
+        await reference.refresh_content()
+        assert reference.current.content not in seen, change
+        seen.append(reference.current.content)
+    assert [judge("a mango").allowed for judge in seen] == [True, False, True, True]
+    assert [judge("a guava").allowed for judge in seen] == [True, True, False, True]
+    await reference.refresh_content()
+    assert reference.current.content is seen[-1]
 
 
 async def test_a_change_by_an_older_transaction_that_commits_late_is_seen(

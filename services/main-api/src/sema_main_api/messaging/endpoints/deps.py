@@ -7,6 +7,7 @@ from sema_main_api.http.limits import Limits
 from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging.accepting import Accepting
 from sema_main_api.messaging.reference import ReferenceData
+from sema_main_api.messaging.rules.refusals import Refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,4 @@ class Messaging:
     pipeline: Database
     tenant: TenantReads
     allow_loopback: bool
+    refusals: Refusals

@@ -113,15 +113,21 @@ async def admit(deps: Messaging, wanted: SendRequest, caller: Caller, key: Key |
     if wanted.callback_url is not None:
         check_callback_url(wanted.callback_url, deps.allow_loopback)
     approved = await deps.reference.senders(caller.account_id, wanted.sender)
-    return admission.admit(
-        wanted,
-        caller,
-        deps.reference.current,
-        approved,
-        now(),
-        idempotency_hash=key.hash if key else None,
-        traceparent=telemetry.traceparent(),
-    )
+    at = now()
+    try:
+        return admission.admit(
+            wanted,
+            caller,
+            deps.reference.current,
+            approved,
+            at,
+            idempotency_hash=key.hash if key else None,
+            traceparent=telemetry.traceparent(),
+        )
+    except Refused as refused:
+        if refused.code == "content_rejected":
+            deps.refusals.note(caller.account_id, wanted.body, refused.extra["reasons"], at)
+        raise
 
 
 async def accept(deps: Messaging, submission: Submission) -> Answer:
