@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, content, journey, reports, routing, submit
+from tests.bench import accept, contacts, content, journey, reports, routing, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -26,6 +26,7 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "dlr-webhook": reports.taken,
     "dlr-processor": reports.applied,
     "content": content.checks,
+    "contacts": contacts.validated,
     "journey": journey.whole_way,
 }
 

@@ -9,6 +9,7 @@ A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open
 
     content_rules words, patterns, shorteners: list, change, dry run; what was refused lately
     routing       which aggregator carries what: switches, pace, accounts' rules, health
+    networks      the MNO registry: prefixes by tier, import and export, where the tiers disagree
     dead_letters  what rooms set aside: shown, mended, sent again, given up
     quarantine    reports that nobody could read, and those that match no submit
     audit         who did what, when, with before and after

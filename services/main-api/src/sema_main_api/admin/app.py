@@ -11,6 +11,7 @@ from sema_main_api.admin.content_rules import endpoints as content_rules
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
+from sema_main_api.admin.networks import endpoints as networks
 from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
 from sema_main_api.admin.quarantine.telling import Telling as Rereading
@@ -20,6 +21,7 @@ from sema_main_api.http.routing import Operation, Route, bind
 # In the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *content_rules.OPERATIONS,
+    *networks.OPERATIONS,
     *dead_letters.OPERATIONS,
     *quarantine.OPERATIONS,
     *routing.OPERATIONS,
@@ -32,6 +34,7 @@ async def open_admin(room: Room, pipeline: Database, bus: Bus, cache: Cache) -> 
     return [
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
+        *bind(networks.OPERATIONS, networks.Deps(pipeline)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),
         *bind(audit.OPERATIONS, audit.Deps(pipeline)),
