@@ -72,7 +72,7 @@ async def test_a_table_is_taken_in_and_given_out(client: httpx.AsyncClient, auth
     assert exported.headers["content-type"] == "text/csv; charset=utf-8"
     lines = exported.text.splitlines()
     assert lines[0] == "phone,scope,reason"
-    assert {line.split(",")[0].strip("'") for line in lines[1:]} == set(numbers)
+    assert {line.split(",")[0].strip("\"'") for line in lines[1:]} == set(numbers)
     again = await client.post("/v1/suppressions", content=exported.content, headers=auth | CSV)
     assert (again.json()["added"], again.json()["updated"]) == (0, 6_000)
     listed = (await client.get("/v1/suppressions", params={"phone": numbers[7]}, headers=auth)).json()

@@ -47,5 +47,5 @@ def test_what_is_no_table_is_refused_as_a_whole(raw: bytes) -> None:
 
 def test_an_export_runs_no_formula_and_is_read_back() -> None:
     text = table([("+254712345678", "all", '=HYPERLINK("x")')], header=True)
-    assert text == 'phone,scope,reason\r\n\'+254712345678,all,"\'=HYPERLINK(""x"")"\r\n'
+    assert text == 'phone,scope,reason\r\n"\'+254712345678",all,"\'=HYPERLINK(""x"")"\r\n'
     assert list(read(text.encode()).wanted) == ["+254712345678"]

@@ -2,13 +2,14 @@
 
 Read: UTF-8 with or without BOM, any kind of line end, comma, semicolon or tab, quoted cells over several lines
 (RFC 4180, and what spreadsheets make of it). Anything else is refused in words that say what to do.
-Written: every cell quoted, and one that a spreadsheet would run as a formula has an apostrophe in front (OWASP
-ASVS 1.2.10); reading takes that apostrophe off again.
+Written: a cell that a spreadsheet would run as a formula has an apostrophe in front and is quoted (OWASP ASVS 1.2.10);
+reading takes that apostrophe off again.
 """
 
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -22,6 +23,8 @@ MAX_RECORD: Final = 1 << 20
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00")
 _DELIMITERS: Final = (",", ";", "\t")
+_QUOTED: Final = re.compile('"[^"]*"?')
+_QUOTE_FOR: Final = ('"', "\r", "\n", *_DELIMITERS)
 _SIGNATURE_BYTES: Final = 4
 # Programs that save tables in these are many; what is in them is never looked at.
 _OTHER_FORMATS: Final = {
@@ -75,7 +78,7 @@ class CsvReader:
         self._rest = text[end:]
         lines = _lines(text[:end])
         if not self._delimiter and lines:
-            self._delimiter = max(_DELIMITERS, key=lines[0].count)
+            self._delimiter = max(_DELIMITERS, key=_QUOTED.sub("", lines[0]).count)
         source = _Source(lines)
         reader = csv.reader(source, delimiter=self._delimiter or ",")
         rows: list[Row] = []
@@ -152,7 +155,14 @@ def plain(cell: str) -> str:
 
 
 def write(rows: Iterable[Sequence[str | None]]) -> str:
-    """Rows as CSV that is safe to open; None is an empty cell."""
-    out = io.StringIO(newline="")
-    csv.writer(out, quoting=csv.QUOTE_ALL).writerows([harmless(cell or "") for cell in row] for row in rows)
-    return out.getvalue()
+    """Rows as CSV (RFC 4180) that is safe to open; None is an empty cell."""
+    return "".join(",".join(map(_written, row)) + "\r\n" for row in rows)
+
+
+def _written(cell: str | None) -> str:
+    if not cell:
+        return ""
+    safe = harmless(cell)
+    if safe is cell and not any(character in cell for character in _QUOTE_FOR):
+        return cell
+    return '"' + safe.replace('"', '""') + '"'

@@ -12,6 +12,7 @@ from sema_common.platform.db import Database, Tx
 from sema_common.values.errors import FieldError
 from sema_common.values.ids import new_id
 from sema_common.values.msisdn import InvalidMsisdn
+from sema_main_api.http import tables
 from sema_main_api.http.bodies import invalid, parse_body, read_query, require_json
 from sema_main_api.http.callers import Caller
 from sema_main_api.http.idempotency import Created, create_once
@@ -77,7 +78,7 @@ async def upload(deps: Deps, request: Request, caller: Caller) -> Response:
         if found.received % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
     if not found.received:
-        raise rules.unreadable("There is no row below the header.")
+        raise tables.unreadable("There is no row below the header.")
 
     async def put(tx: Tx) -> Created:
         wanted = list(found.wanted.values())

@@ -92,10 +92,10 @@ async def test_an_export_is_an_import_that_changes_nothing(client: httpx.AsyncCl
 
 async def test_a_dry_run_shows_what_an_import_does(client: httpx.AsyncClient, admin: Headers) -> None:
     text = (await client.get(f"{PATH}/export", headers=admin, params={"source": "curated"})).text
-    lines = [line for line in text.splitlines() if '"25411"' not in line]
+    lines = [line for line in text.splitlines() if ",25411," not in line]
     table = "\n".join(
         [*lines, "KE,254,254747,JTL,curated,", "KE,254,25479,Safaricom,curated,checked"]
-    ).replace('"KE","254","25479","Airtel","curated","0790-0799"\n', "")
+    ).replace("KE,254,25479,Airtel,curated,0790-0799\n", "")
     everything = {"replace": "true", "dry_run": "true"}
     dry = (await client.post(f"{PATH}/import", params=everything, content=table, headers=admin | CSV)).json()
     assert (dry["dry_run"], dry["added"], dry["changed"], dry["removed"], dry["unchanged"]) == (

@@ -27,7 +27,7 @@ from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.http.uploads import csv_pieces
 
 MAX_UPLOAD: Final = 256 << 20
-STORE_SECONDS: Final = 300.0
+STORE_SECONDS: Final = 600.0
 """For the commit of a million rows, on a machine that has other things to do."""
 
 EXPORT_ROWS: Final = 2_000
