@@ -28,7 +28,7 @@ import httpx
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.local import bootstrap, control, demo_rooms
+from deploy.local import bootstrap, control, demo_campaign, demo_rooms
 from deploy.local.credentials import load, read_env
 from deploy.local.demo_customer import Story, console, milliseconds, number
 from deploy.local.layout import DEFAULT_HOME, Layout
@@ -60,6 +60,8 @@ async def tell(layout: Layout) -> list[str]:
             rooms = await demo_rooms.show_trace(console, layout, story.sent[0].trace_id)
             if not rooms >= {"main-api", "sms-worker", "dlr-processor", "webhook-delivery"}:
                 story.failures.append(f"the trace was seen in {', '.join(sorted(rooms)) or 'no room'} only")
+            _chapter("A campaign")
+            story.failures += await demo_campaign.tell(console, http)
             _chapter("All seven rooms")
             story.failures += await demo_rooms.visit(console, env)
             _chapter("The money")

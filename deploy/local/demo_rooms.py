@@ -1,39 +1,24 @@
-"""The demo's look into the rooms: one trace through them, their readiness, and a job for the two that no
-message passes.
-"""
+"""The demo's look into the rooms: one trace through them, and their readiness."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, Final
 
-import asyncpg
 import httpx
 from rich.console import Console
 from rich.table import Table
 
 from deploy.local.layout import Layout
 from deploy.local.services import SERVICES
-from sema_common.platform.bus import Bus
-from sema_common.values.ids import event_id, new_id
-from sema_common.wire.contacts import ValidateContacts
-from sema_common.wire.content import ScreenCampaign
 
 TRACE_SECONDS: Final = 5.0
 """Spans are written twice a second by each room."""
 
-JOB_SECONDS: Final = 20.0
 BAR: Final = 18
-
-T = TypeVar("T")
-
-PHONES: Final = ("0722 000 111", "+254733123456", "not a number", "+254 110 123 456", "12345")
 
 
 async def show_trace(console: Console, layout: Layout, trace_id: str) -> set[str]:
@@ -71,7 +56,7 @@ def _spans(layout: Layout) -> list[dict[str, Any]]:
 
 
 async def visit(console: Console, env: Mapping[str, str]) -> list[str]:
-    """Readiness of all seven, and real jobs for phone-validator and content-worker; what went wrong."""
+    """Readiness of all seven; what went wrong."""
     failures: list[str] = []
     async with httpx.AsyncClient(timeout=5.0) as http:
         for name in SERVICES:
@@ -83,108 +68,4 @@ async def visit(console: Console, env: Mapping[str, str]) -> list[str]:
             console.print(f"  {name:<18} {ready['status']:<8} ({checks}), {families} metrics")
             if ready["status"] != "ready":
                 failures.append(f"{name} is {ready['status']}: {ready['checks']}")
-    connection = await asyncpg.connect(env["DATABASE_URL"])
-    try:
-        async with Bus.open(env["AMQP_URL"], name="demo") as bus:
-            failures += await _validate(console, connection, bus, UUID(env["SEMA_ACCOUNT_ID"]))
-            failures += await _screen(console, connection, bus, UUID(env["SEMA_ACCOUNT_ID"]))
-    finally:
-        await connection.close()
     return failures
-
-
-async def _validate(
-    console: Console, connection: asyncpg.Connection[asyncpg.Record], bus: Bus, account: UUID
-) -> list[str]:
-    """A contact list of five, as people type numbers, onto `contacts.validate`."""
-    list_id, job_id = new_id(), new_id()
-    await connection.execute(
-        "INSERT INTO core.contact_lists (id, tenant_id, account_id, name, default_country)"
-        " VALUES ($1, $2, $2, 'Demo', 'KE')",
-        *(list_id, account),
-    )
-    await connection.execute(
-        "INSERT INTO core.contact_validation_jobs (id, tenant_id, account_id, contact_list_id, total)"
-        " VALUES ($1, $2, $2, $3, $4)",
-        *(job_id, account, list_id, len(PHONES)),
-    )
-    await connection.executemany(
-        "INSERT INTO core.contacts (id, tenant_id, account_id, contact_list_id, job_id, phone)"
-        " VALUES ($1, $2, $2, $3, $4, $5)",
-        [(new_id(), account, list_id, job_id, phone) for phone in PHONES],
-    )
-    job = ValidateContacts(job_id=job_id, account_id=account, contact_list_id=list_id, default_country="KE")
-    await bus.publish("contacts.validate", job, event_id=event_id("demo", job_id))
-
-    async def look() -> asyncpg.Record | None:
-        return await connection.fetchrow(
-            "SELECT valid, invalid, by_mno::text, by_reason::text FROM core.contact_validation_jobs"
-            " WHERE id = $1 AND status = 'completed'",
-            job_id,
-        )
-
-    done = await _until(look)
-    await connection.execute("DELETE FROM core.contact_lists WHERE id = $1", list_id)
-    if done is None:
-        return ["phone-validator did not finish its job"]
-    console.print(
-        f"  phone-validator judged {len(PHONES)} numbers: {done['valid']} valid {done['by_mno']}, "
-        f"{done['invalid']} invalid {done['by_reason']}"
-    )
-    return []
-
-
-async def _screen(
-    console: Console, connection: asyncpg.Connection[asyncpg.Record], bus: Bus, account: UUID
-) -> list[str]:
-    """Two campaigns onto `sms.content`: one that may go out and one that may not."""
-    list_id = new_id()
-    await connection.execute(
-        "INSERT INTO core.contact_lists (id, tenant_id, account_id, name) VALUES ($1, $2, $2, 'Demo')",
-        *(list_id, account),
-    )
-    campaigns = {
-        new_id(): "Our shop on Moi Avenue is open on Sundays from 10:00.",
-        new_id(): f"Click http://bit.ly/{secrets.token_hex(3)} to claim your prize.",
-    }
-    for id_, text in campaigns.items():
-        await connection.execute(
-            "INSERT INTO core.campaigns (id, tenant_id, account_id, billing_account_id, contact_list_id, name, sender,"
-            " message, status, currency, created_at)"
-            " VALUES ($1, $2, $2, $2, $3, 'Demo', 'SEMALINK', $4, 'pending_content_check', 'KES', $5)",
-            *(id_, account, list_id, text, datetime.now(UTC)),
-        )
-        job = ScreenCampaign(campaign_id=id_, account_id=account)
-        await bus.publish("sms.content", job, event_id=event_id("demo", id_))
-
-    async def look() -> list[asyncpg.Record] | None:
-        rows = await connection.fetch(
-            "SELECT status, rejection_reasons->0->>'check' AS reason FROM core.campaigns"
-            " WHERE id = ANY($1) AND status IN ('approved', 'rejected') ORDER BY id",
-            list(campaigns),
-        )
-        return rows if len(rows) == len(campaigns) else None
-
-    verdicts = await _until(look)
-    # Nothing may pick these campaigns up later: they were for showing.
-    await connection.execute(
-        "UPDATE core.campaigns SET status = 'cancelled' WHERE id = ANY($1) AND status = 'approved'",
-        list(campaigns),
-    )
-    if verdicts is None:
-        return ["content-worker gave no verdict"]
-    said = "; ".join(
-        f"{row['status']} ({row['reason']})" if row["reason"] else row["status"] for row in verdicts
-    )
-    console.print(f"  content-worker judged 2 campaigns: {said}")
-    return [] if [row["status"] for row in verdicts] == ["approved", "rejected"] else [f"verdicts: {said}"]
-
-
-async def _until(look: Callable[[], Awaitable[T | None]]) -> T | None:
-    """Polls until there is something to see, at most JOB_SECONDS."""
-    deadline = time.monotonic() + JOB_SECONDS
-    while time.monotonic() < deadline:
-        if (found := await look()) is not None:
-            return found
-        await asyncio.sleep(0.05)
-    return None
