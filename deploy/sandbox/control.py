@@ -49,6 +49,9 @@ class Script(_Strict):
 
     latency_ms: Milliseconds = Field(default=0.0, description="between taking a submit and answering it")
     error_rate: Share = Field(default=0.0, description='share of messages answered "try again", not accepted')
+    timeout_rate: Share = Field(
+        default=0.0, description="share of calls that are accepted and never answered"
+    )
     mode: Mode = Field(
         default="ok",
         description="refuse: every number is wrong · low_credit · http_500: nothing accepted · "

@@ -126,7 +126,8 @@ class Simulated:
             await asyncio.sleep(script.latency_ms / 1000)
         if call.early:
             await self.pusher.push_and_wait(call.early, EARLY_SECONDS)
-        hangs = call.hangs or mode == "timeout_after_accept"
+        chance = bool(call.accepted) and random.random() < script.timeout_rate
+        hangs = call.hangs or chance or mode == "timeout_after_accept"
         if not hangs and mode == "garbage":
             body, content_type = self._nonsense(wire, call.responses)
             await answer(send, body, wire.status, content_type)

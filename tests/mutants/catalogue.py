@@ -75,7 +75,7 @@ MUTANTS: Final = (
         "                decided = await self._write(tx, taken, balances)\n            fault",
         "                decided = await self._write(tx, taken, balances)\n"
         "                self._relay.offer(decided.accepted)\n            fault",
-        "services/main-api/tests/integration/messaging/test_accepting.py::test_one_bad_row_fails_alone",
+        "services/main-api/tests/integration/messaging/test_accepting.py::test_a_lost_answer_to_commit_is_looked_up",
     ),
     Mutant(
         "an idempotency key that somebody else took is ignored",
