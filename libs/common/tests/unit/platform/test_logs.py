@@ -87,7 +87,7 @@ def test_identifiers_are_left_alone(out: Captured) -> None:
     assert out.last["aggregator_id"] == "254712345678"
 
 
-@pytest.mark.parametrize("key", sorted(logs.DROPPED_KEYS))
+@pytest.mark.parametrize("key", ["body", "text", "secret", "authorization", "token", "api_key", "password"])
 def test_bodies_and_secrets_are_dropped_at_every_depth(out: Captured, key: str) -> None:
     logs.get_logger().info("x", **{key: "canary"}, nested={key: "canary", "list": [{key: "canary"}]})
     assert "canary" not in out.text
