@@ -32,7 +32,7 @@ async def test_10_000_messages_with_5_percent_taken_and_never_answered(scene: Sc
     before = await _balance(scene)
     async with (
         scene.sandbox.scripted(timeout_rate=TIMEOUT_RATE),
-        scene.fault("F24", f"{MESSAGES} messages, 5 % of calls taken and never answered", 15),
+        scene.fault("F24", f"{MESSAGES} messages, 5 % of calls never answered, Celcom fails in between", 60),
     ):
         token = f"{scene.rng.getrandbits(48):012x}"
         for start in range(0, MESSAGES, AT_ONCE):
