@@ -55,7 +55,7 @@ async def _ready(scene: Scene, room: str) -> None:
 
 
 async def _matrix(scene: Scene, chosen: dict[str, list[Cell]], sweep: list[Cell]) -> None:
-    async with scene.load(30.0, magic=0.2).running():
+    async with scene.load(20.0, magic=0.1).running():
         lanes = [_play(scene, room, cells) for room, cells in chosen.items()]
         await asyncio.gather(*lanes, _play(scene, "main-api", sweep, leave_behind=True))
         await eventually(lambda: all_ready(scene), READY_SECONDS)
