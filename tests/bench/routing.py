@@ -12,7 +12,7 @@ from tests.bench import backlog
 from tests.bench.figures import Figure
 from tests.bench.stack import BenchStack, Cost
 
-MESSAGES: Final = 15_000
+MESSAGES: Final = 10_000
 ROUNDS: Final = 3
 TARGET_RATIO: Final = 0.9
 PATIENCE: Final = 120.0

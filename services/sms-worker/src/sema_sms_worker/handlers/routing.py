@@ -19,7 +19,7 @@ log = get_logger()
 REFRESH_SECONDS: Final = 1.0
 """How long a switch that staff have thrown may take to be seen."""
 
-SHORT_WAIT: Final = 0.05
+SHORT_WAIT: Final = 0.02
 """Until a call of ours is back, or another worker's trial is over."""
 
 LONG_WAIT: Final = 0.5

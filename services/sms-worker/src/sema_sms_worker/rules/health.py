@@ -12,8 +12,8 @@ from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.routes import Tally
 from sema_sms_worker.rules.gates import Why
 
-ANSWERED_AT_ONCE: Final = 0.1
-"""Seconds of silence that are never worth a thought."""
+ANSWERED_AT_ONCE: Final = 0.5
+"""Seconds of silence that are never worth a thought: our own machine may be busy for so long."""
 
 USUAL_SHARE: Final = 0.1
 """How much the newest call moves what is taken for the usual time of an answer."""
@@ -22,9 +22,7 @@ UNUSUAL: Final = 4.0
 """An aggregator is silent when nothing came back for so many usual answers' time."""
 
 TRUST_SECONDS: Final = 1.0
-"""So long after its last answer an aggregator is trusted with more calls at once than may be lost."""
-
-TRUST_LONGEST: Final = 10_000
+"""So long after its last answers an aggregator is trusted with more calls at once than may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,8 @@ class Calls:
         self._next = 0
         self._usual = 0.0
         self._answered = 0.0
-        self._trust = 0
+        self._answered_at_once = 0
+        self._peak_at = 0.0
         self.row = 0
         """Failures one after the other, of this process and of those it has heard of."""
 
@@ -111,7 +110,9 @@ class Calls:
             self.row += not call.stalled
             return call
         self.row = 0
-        self._trust = 1 if now - self._answered > TRUST_SECONDS else min(self._trust + 1, TRUST_LONGEST)
+        out = len(self._out) + 1
+        if out >= self._answered_at_once or now - self._peak_at > TRUST_SECONDS:
+            self._answered_at_once, self._peak_at = out, now
         self._answered = now
         took = now - call.began
         self._usual = took if not self._usual else self._usual + USUAL_SHARE * (took - self._usual)
@@ -128,13 +129,13 @@ class Calls:
     def room(self, now: float) -> int:
         """How many calls may leave now.
 
-        All that may still be lost, and what is lost already, stay below the row that shuts it; only answers
-        that keep coming earn more, one call each, until the first sign of trouble.
+        All that may still be lost, and what is lost already, stay below the row that shuts it. Until the first
+        sign of trouble as many more are trusted to it as were out lately when an answer came.
         """
         waiting = sum(not call.stalled for call in self._out.values())
         most = self._limits.row - self.row
         if not self.row and now - self._answered <= TRUST_SECONDS and not self._silent(now):
-            most += self._trust
+            most += self._answered_at_once
         return max(0, most - waiting)
 
     def _silent(self, now: float) -> bool:
