@@ -87,7 +87,12 @@ class Router:
         plan = Plan()
         groups: dict[str, Going] = {}
         held_trials: set[str] = set()
+        known: dict[tuple[object, ...], Choice | NoRoute] = {}  # most jobs of a batch ask the same question
         for job in jobs:
+            asked = (job.account_id, job.country, job.mno, job.kind, job.encoding, job.only_via, job.not_via)
+            if (choice := known.get(asked)) is not None:
+                self._place(plan, groups, job, choice)
+                continue
             choice = choose(job, self.table, self._standing_but(held_trials), failed)
             while isinstance(choice, Choice) and choice.trial is not None:
                 held_trials.add(choice.trial)
@@ -97,10 +102,15 @@ class Router:
                     break
                 choice = choose(job, self.table, self._standing_but(held_trials), failed)
             else:
+                known[asked] = choice
                 self._place(plan, groups, job, choice)
         for name, going in groups.items():
             room = self._room(name, lane)
-            made = calls(going.jobs, going.way.capabilities)
+            able = going.way.capabilities
+            if room * (1 if able.one_text else able.max_bulk) >= len(going.jobs):  # nearly always
+                plan.going.append(going)
+                continue
+            made = calls(going.jobs, able)
             plan.soon([job for call in made[room:] for job in call])
             leaving = {(job.message_id, job.attempt) for call in made[:room] for job in call}
             kept = [

@@ -208,10 +208,16 @@ class SubmitJobs:
         """Claim, submit, record, tell; the jobs that nobody has looked at."""
         fault("sender.before_claim")
         way = going.way
+        distinct = {id(choice): choice for choice in going.choices}  # a batch shares a few
+        told_of = {key: choice.told for key, choice in distinct.items()}
         mine, taken = await self._claim(
-            [(job, way.name, choice.told) for job, choice in zip(going.jobs, going.choices, strict=True)]
+            [
+                (job, way.name, told_of[id(choice)])
+                for job, choice in zip(going.jobs, going.choices, strict=True)
+            ]
         )
-        for choice, number in Counter(going.choices).items():
+        for key, number in Counter(map(id, going.choices)).items():
+            choice = distinct[key]
             metrics.CHOICES.labels(way.name, choice.reason).inc(number)
             for aggregator, why in choice.passed_over:
                 metrics.PASSED_OVER.labels(aggregator, why).inc(number)
@@ -281,6 +287,8 @@ class SubmitJobs:
                 return [EARLY_REPORT_LOST] * len(jobs)
         calls = rules.calls(jobs, way.capabilities)
         answers = await asyncio.gather(*(self._call_one(way, bulk, trial) for bulk in calls))
+        if len(calls) == 1:
+            return answers[0]
         by_job = {
             (job.message_id, job.attempt): outcome
             for call, outcomes in zip(calls, answers, strict=True)
