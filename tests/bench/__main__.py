@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, contacts, content, journey, reports, routing, submit
+from tests.bench import accept, campaign, contacts, content, journey, reports, routing, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -28,6 +28,7 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "content": content.checks,
     "contacts": contacts.validated,
     "journey": journey.whole_way,
+    "campaign": campaign.fed,
 }
 
 

@@ -46,7 +46,7 @@ def contact(msisdn: str, name: str | None = None, **changes: Any) -> dict[str, A
     return {"id": new_id(), "msisdn": msisdn, "name": name, "attributes": changes, **own}
 
 
-async def add_list(tx: Tx, account_id: UUID, contacts: Sequence[dict[str, Any]] = ()) -> UUID:
+async def add_list(tx: Any, account_id: UUID, contacts: Sequence[dict[str, Any]] = ()) -> UUID:
     """A list of the account with these contacts; `tx` is of `main_api_pipeline` or the owner."""
     list_id = new_id()
     await tx.execute(SQL_LIST, list_id, account_id)
@@ -56,7 +56,7 @@ async def add_list(tx: Tx, account_id: UUID, contacts: Sequence[dict[str, Any]] 
     return list_id
 
 
-async def add_many(tx: Tx, account_id: UUID, first: int, count: int) -> UUID:
+async def add_many(tx: Any, account_id: UUID, first: int, count: int) -> UUID:
     """A list of so many contacts whose numbers follow each other, from +254710000000 + `first` on."""
     list_id = await add_list(tx, account_id)
     await tx.execute(SQL_MANY, list_id, first, first + count - 1, timeout=120)

@@ -1,0 +1,67 @@
+"""kill -9 in the middle of an expansion: nobody gets it twice, nobody is left out, the books are even."""
+
+import asyncio
+from collections import Counter
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.faults.scene import Scene
+from tests.kit import campaigns as kit
+from tests.kit.client import eventually
+
+pytestmark = pytest.mark.stack
+
+RECIPIENTS = 6_000
+KILLS = 3
+FIRST = 40_000_000
+
+
+async def test_a_campaign_whose_scheduler_is_killed_again_and_again_reaches_everybody_once(
+    scene: Scene,
+) -> None:
+    db = await asyncpg.connect(scene.stack.env["DATABASE_URL"])
+    list_id = await kit.add_many(db, scene.client.account_id, FIRST, RECIPIENTS)
+    body = {
+        "name": "Killed",
+        "contact_list_id": str(list_id),
+        "from": "SEMALINK",
+        "message": "Habari {{name}}",
+    }
+    answer = await scene.client.post("/v1/campaigns", body)
+    assert answer.status_code == 202, answer.text
+    campaign_id = UUID(answer.json()["id"])
+
+    async def expanded(at_least: int) -> int:
+        found: int = await db.fetchval("SELECT expanded FROM core.campaigns WHERE id = $1", campaign_id)
+        assert found >= at_least, found
+        return found
+
+    reached = 0
+    for _ in range(KILLS):
+        reached = await eventually(lambda: expanded(min(reached + 1, RECIPIENTS)), 60.0)  # noqa: B023
+        await asyncio.sleep(scene.rng.uniform(0, 0.3))
+        await scene.stack.kill("main-api")
+
+    async def completed() -> None:
+        try:
+            found = await scene.client.get(f"/v1/campaigns/{campaign_id}")
+        except httpx.TransportError as exc:
+            raise AssertionError("the API does not answer") from exc
+        assert found["status"] == "completed", found["totals"]
+
+    await eventually(completed, 120.0)
+    sent = Counter(
+        row["to_msisdn"]
+        for row in await db.fetch(
+            "SELECT to_msisdn FROM orch.sms_messages WHERE campaign_id = $1", campaign_id
+        )
+    )
+    assert len(sent) == RECIPIENTS
+    assert set(sent.values()) == {1}
+    held = await db.fetchval("SELECT reserved FROM core.campaigns WHERE id = $1", campaign_id)
+    assert held == 0
+    await db.close()
+    await scene.judge()
