@@ -66,22 +66,24 @@ class Relay:
     def __init__(self, db: Database, bus: Bus) -> None:
         self._db = db
         self._bus = bus
-        self._held: deque[tuple[float, Publishable]] = deque()
+        # Lane by lane, the priority lane first: an OTP waits for no campaign that was committed before it.
+        self._held: dict[Lane, deque[tuple[float, Publishable]]] = {lane: deque() for lane in LANE_QUEUES}
         self._arrived = asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
-        return len(self._held)
+        return sum(map(len, self._held.values()))
 
     def offer(self, messages: Sequence[Publishable]) -> None:
         """Take over committed messages; never waits, never fails."""
-        left = MAX_HELD - len(self._held)
+        left = MAX_HELD - len(self)
         if len(messages) > left:
             metrics.RELAY_LEFT.inc(len(messages) - left)
             messages = messages[:left]
         at = time.monotonic()
-        self._held.extend((at, message) for message in messages)
+        for message in messages:
+            self._held[message.lane].append((at, message))
         self._arrived.set()
 
     async def __aenter__(self) -> Self:
@@ -96,8 +98,8 @@ class Relay:
         await asyncio.gather(*self._tasks)
 
     async def _work(self) -> None:
-        while self._held or not self._closing:
-            if not self._held:
+        while len(self) or not self._closing:
+            if not len(self):
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
@@ -119,12 +121,13 @@ class Relay:
         oldest = time.monotonic() - MAX_WAIT_SECONDS
         round_: list[Publishable] = []
         late = 0
-        while self._held and len(round_) < PUBLISH_AT_ONCE:
-            since, message = self._held.popleft()
-            if since < oldest:
-                late += 1
-            else:
-                round_.append(message)
+        for held in self._held.values():
+            while held and len(round_) < PUBLISH_AT_ONCE:
+                since, message = held.popleft()
+                if since < oldest:
+                    late += 1
+                else:
+                    round_.append(message)
         if late:
             metrics.RELAY_LEFT.inc(late)
         return round_

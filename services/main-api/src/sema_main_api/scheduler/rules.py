@@ -23,7 +23,7 @@ WEIGHTS: Final[Mapping[str, int]] = {"starter": 1, "growth": 2, "enterprise": 4}
 
 class Turns:
     """Stride scheduling: each account's virtual time grows by what it was given, divided by its weight; the account
-    with the least is next. Who comes anew starts at the least of those that run: first in line, without a debt."""
+    with the least is next. Who comes anew starts just below the least of those that run: next in line, with no debt."""
 
     def __init__(self) -> None:
         self._times: dict[UUID, float] = {}
@@ -32,7 +32,7 @@ class Turns:
         """These accounts have campaigns that run; the others are forgotten."""
         running = set(accounts)
         least = min((time for account, time in self._times.items() if account in running), default=0.0)
-        self._times = {account: self._times.get(account, least) for account in running}
+        self._times = {account: self._times.get(account, least - 1) for account in running}
 
     def next(self, among: Sequence[UUID]) -> UUID:
         """Whose turn it is among these."""

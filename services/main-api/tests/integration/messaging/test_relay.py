@@ -162,3 +162,14 @@ async def test_what_the_broker_did_not_confirm_stays_submitted(
             with contextlib.suppress(BrokerUnavailable):
                 await relay.sweep()
     assert await statuses(owner) == {one.message_id: "queued"}
+
+
+async def test_an_otp_waits_for_no_campaign_that_was_committed_before_it(
+    owner: Connection, db: Database, bus: Bus
+) -> None:
+    account = await open_account(owner, "10")
+    relay = Relay(db, bus)
+    relay.offer([message(account) for _ in range(3 * relay_module.PUBLISH_AT_ONCE)])
+    otp = message(account, lane="priority")
+    relay.offer([otp])
+    assert relay._next_round()[0] is otp
