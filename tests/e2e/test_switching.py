@@ -50,10 +50,14 @@ async def test_an_aggregator_that_staff_switch_off_gets_nothing_until_it_is_on(
         answer = await admin.patch(celcom, json={"enabled": False, "reason": "maintenance"})
         assert answer.status_code == 200, answer.text
         await goes(shop, "africastalking", "another route, because Celcom is not in use")
-        shown = (await admin.get(ROUTING)).json()
-        assert shown["failover"] is True
-        window = next(r for r in shown["data"] if r["aggregator"] == "africastalking")["window"]
-        assert window["calls"] >= 1
+
+        async def shown() -> None:
+            routing = (await admin.get(ROUTING)).json()
+            assert routing["failover"] is True
+            talking = next(r for r in routing["data"] if r["aggregator"] == "africastalking")
+            assert talking["window"]["calls"] >= 1
+
+        await eventually(shown, 5.0)  # workers tell each other a few times a second
     finally:
         await admin.patch(celcom, json={"enabled": True, "reason": "over"})
     await goes(shop, "celcom", "the usual route")

@@ -56,13 +56,13 @@ async def test_after_fewer_than_twenty_lost_calls_it_is_left_alone_and_when_well
     async with opening(**also(second), **rests, in_doubt_hold_seconds=0.1):
         ill = [web.Response(status=500) for _ in range(500)]
         aggregator.failures = ill
-        jobs = await world.accept(100, lane="priority")
+        jobs = await world.accept(80, lane="priority")
         for job in jobs:
             await world.publish([job])
 
         async def settled() -> bool:
             rows = [(await world.message(job))["status"] for job in jobs]
-            return all(status in ("sent", "failed", "queued") for status in rows) and rows.count("sent") > 75
+            return all(status in ("sent", "failed", "queued") for status in rows) and rows.count("sent") > 55
 
         await eventually(settled)
         assert len(aggregator.calls) < 20
@@ -72,6 +72,7 @@ async def test_after_fewer_than_twenty_lost_calls_it_is_left_alone_and_when_well
         before = len(aggregator.calls)
 
         async def back() -> bool:
+            await asyncio.sleep(0.2)  # a light load, so that the account's credit lasts
             [job] = await world.accept(1)
             await world.publish([job])
             [row] = await world.reached([job], "sent")
