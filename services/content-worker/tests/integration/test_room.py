@@ -142,10 +142,12 @@ async def room(database: TestDatabase, vhost: str, redis_url: str) -> AsyncItera
     settings = Settings(
         environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), redis_url=redis_url
     )
-    room = Room("content-worker", settings, Readiness())
+    readiness = Readiness()
+    room = Room("content-worker", settings, readiness)
     await open_room(room, settings)
     yield room
     assert await room.close(time.monotonic() + 10) == []
+    readiness.clear()
 
 
 async def publish(bus: Bus, message: ScreenCampaign, times: int = 1) -> None:
@@ -416,8 +418,10 @@ async def test_sigterm_ends_it_cleanly_and_nothing_is_lost(
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert b"parcel" not in out
-    room = Room("content-worker", settings, Readiness())
+    readiness = Readiness()
+    room = Room("content-worker", settings, readiness)
     await open_room(room, settings)
     rows = [await campaigns.screened(message.campaign_id) for message in messages]
     assert {row["status"] for row in rows} == {"approved"}
     assert await room.close(time.monotonic() + 10) == []
+    readiness.clear()
