@@ -45,6 +45,7 @@ from sema_main_api.scheduler import loops as scheduling
 from sema_main_api.scheduler.feeding import Feeder
 from sema_main_api.settings import Settings
 from sema_main_api.suppressions import endpoints as suppressions
+from sema_main_api.suppressions.importing import Imports
 from sema_main_api.users import endpoints as users
 from sema_main_api.users import loops as users_loops
 from sema_main_api.users.endpoints.deps import MAIL_BOUNDS
@@ -65,6 +66,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *auth.OPERATIONS,
     *users.OPERATIONS,
     *messaging.OPERATIONS,
+    *contacts.OPERATIONS,
     *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
@@ -169,20 +171,22 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
         *bind(messaging.OPERATIONS, messaging_deps),
-        *bind(contacts.OPERATIONS, await open_contacts(room, pipeline, tenant, bus)),
+        *bind(contacts.OPERATIONS, await open_contacts(room, settings, pipeline, tenant, bus)),
         *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
         *await admin.open_admin(room, pipeline, bus, cache),
-        *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline)),
+        *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
     return Edge(routes, authenticator, settings.origins)
 
 
-async def open_contacts(room: Room, pipeline: Database, tenant: TenantReads, bus: Bus) -> contacts.Deps:
+async def open_contacts(
+    room: Room, settings: Settings, pipeline: Database, tenant: TenantReads, bus: Bus
+) -> contacts.Deps:
     """Uploads, and the loop that tells phone-validator of what it has not heard."""
     telling_ = telling.Telling(pipeline, bus)
     await room.every("untold jobs", telling.SWEEP_SECONDS, telling_.sweep)
     await room.every("watch jobs", telling.WATCH_SECONDS, telling_.watch)
-    return contacts.Deps(tenant, pipeline, telling_, Uploads())
+    return contacts.Deps(tenant, pipeline, telling_, Uploads(settings.upload_spool_bytes))
 
 
 async def open_reference(room: Room, settings: Settings, pipeline: Database) -> ReferenceData:

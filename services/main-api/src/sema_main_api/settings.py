@@ -75,6 +75,11 @@ class Settings(ServiceSettings):
         default="",
         description="ISO codes, comma separated, that our account at Africa's Talking reaches; empty without one.",
     )
+    upload_spool_bytes: int = Field(
+        default=2 << 30,
+        ge=1 << 20,
+        description="Bytes in TMPDIR for uploads that are being read, all together; beyond, an upload is a 503.",
+    )
     tenant_pool_size: int = Field(default=8, ge=1, le=100, description="Connections for tenants' reads.")
     pipeline_pool_size: int = Field(
         default=12,

@@ -1,10 +1,14 @@
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 
 from sema_main_api.accounts.opening import Opened
+from sema_main_api.suppressions import importing, rules
 from tests.kit.fixtures import TestDatabase
 
 Headers = dict[str, str]
@@ -77,6 +81,42 @@ async def test_a_table_is_taken_in_and_given_out(client: httpx.AsyncClient, auth
     assert (again.json()["added"], again.json()["updated"]) == (0, 6_000)
     listed = (await client.get("/v1/suppressions", params={"phone": numbers[7]}, headers=auth)).json()
     assert [entry["phone"] for entry in listed["data"]] == [numbers[7]]
+
+
+async def test_a_table_is_read_in_pieces_by_a_thread_and_by_few_at_a_time(
+    client: httpx.AsyncClient, auth: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = b"phone\n" + b"\n".join(b"+2547123%05d" % n for n in range(6_000))
+    real = rules.Table.feed
+    fed: list[int] = []
+
+    def feed(table: rules.Table, piece: bytes) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        fed.append(len(piece))
+        real(table, piece)
+
+    monkeypatch.setattr(rules.Table, "feed", feed)
+    assert (await client.post("/v1/suppressions", content=raw, headers=auth | CSV)).status_code == 200
+    assert (sum(fed), max(fed)) == (len(raw), importing.PIECE)
+    monkeypatch.setattr(importing, "OF_ACCOUNT", 0)
+    answer = await client.post("/v1/suppressions", content=raw, headers=auth | CSV)
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    monkeypatch.setattr(importing, "OF_ACCOUNT", 1)
+    monkeypatch.setattr(importing, "AT_ONCE", 0)
+    answer = await client.post("/v1/suppressions", content=raw, headers=auth | CSV)
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+
+
+async def test_no_more_tables_are_held_at_once_than_have_a_turn() -> None:
+    imports = importing.Imports()
+    async with AsyncExitStack() as held:
+        for _ in range(importing.TURNS):
+            await held.enter_async_context(imports.table(b"phone\n+254712345678\n", None))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), imports.table(b"phone\n+254712345678\n", None):
+                pass
+    async with imports.table(b"phone\n+254712345678\n", None) as table:
+        assert table.received == 1
 
 
 async def test_another_account_neither_sees_it_nor_suffers_from_it(

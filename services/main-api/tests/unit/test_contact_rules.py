@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sema_common.values.errors import Refused
+from sema_common.values.errors import Overloaded, Refused
 from sema_main_api.contacts import rules, uploading
 
 HEADER = rules.columns([" Phone ", "NAME", "Town", "sema_mno", "", ""])
@@ -55,7 +55,7 @@ def test_attributes_of_a_list_are_bounded() -> None:
 
 
 def test_a_batch_holds_each_contact_once_and_what_was_said_last() -> None:
-    upload = uploading.Upload("KE")
+    upload = uploading.Upload(uploading.Disk(1 << 20), "KE")
     upload.feed(b"phone,name,a,b\n0712345678,Ann,1,\n+254712345678,,2,3\n")
     upload.finish()
     (batch,) = upload.batches()
@@ -63,3 +63,18 @@ def test_a_batch_holds_each_contact_once_and_what_was_said_last() -> None:
     assert '"key":"+254712345678"' in batch
     assert '"name":"Ann","attributes":{"a":"2","b":"3"}' in batch
     upload.close()
+
+
+def test_uploads_share_the_disk_and_give_back_what_they_took() -> None:
+    disk = uploading.Disk(300)
+    first, second = uploading.Upload(disk, "KE"), uploading.Upload(disk, "KE")
+    first.feed(b"phone\n0712345678\n")
+    first.finish()
+    second.feed(b"phone\n0712345678\n0712345679\n")
+    with pytest.raises(Overloaded):
+        second.finish()
+    first.close()
+    first.close()
+    second.finish()
+    second.close()
+    disk.take(300)

@@ -26,6 +26,20 @@ def test_the_document_is_valid_openapi() -> None:
     }
 
 
+def test_the_document_says_where_a_table_is_taken_too() -> None:
+    found = document(OPERATIONS, "0.0.0")
+    taken = {
+        name: list(found["paths"][name]["post"]["requestBody"]["content"])
+        for name in ("/v1/contact-lists/{id}/contacts", "/v1/suppressions", "/v1/contact-lists")
+    }
+    assert taken == {
+        "/v1/contact-lists/{id}/contacts": ["application/json", "text/csv", "multipart/form-data"],
+        "/v1/suppressions": ["application/json", "text/csv"],
+        "/v1/contact-lists": ["application/json"],
+    }
+    assert "or as multipart/form-data" in docs.render(found)
+
+
 def test_the_readable_page_names_every_operation() -> None:
     page = docs.render(document(OPERATIONS, "0.0.0"))
     assert [name for name in NAMES if f"<code>{name}</code>" not in page] == []

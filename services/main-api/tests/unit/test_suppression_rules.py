@@ -1,13 +1,14 @@
 import pytest
 
 from sema_common.values.errors import Refused
-from sema_main_api.suppressions.rules import Table, rows, table
+from sema_main_api.suppressions.rules import Table, table
 
 
 def read(raw: bytes, country: str | None = None) -> Table:
-    found = Table()
-    for line, row in rows(raw):
-        found.take(line, row, country)
+    found = Table(country)
+    for start in range(0, len(raw), 7):
+        found.feed(raw[start : start + 7])
+    found.finish()
     return found
 
 
@@ -36,6 +37,7 @@ def test_a_table_as_spreadsheets_write_it_is_read_with_bom_crlf_and_quotes() -> 
         "phone\n+254712345678\n".encode("utf-16"),
         b"phone\n\xff\xfa\n",
         b"number\n+254712345678\n",
+        b"phone\n",
         b"",
         b'phone\n"' + b"1" * 200_000,
     ],

@@ -8,7 +8,7 @@ ends with the process.
 import asyncio
 import hashlib
 import tempfile
-from collections import Counter
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -21,8 +21,8 @@ from sema_common.values.errors import FieldError, Overloaded, Refused
 from sema_common.values.ids import new_id
 from sema_main_api.contacts import metrics, rules
 from sema_main_api.http.bodies import invalid
-from sema_main_api.http.problems import retry_after
 from sema_main_api.http.tables import CsvReader, Row
+from sema_main_api.http.uploads import Places
 
 ROWS_AT_ONCE: Final = 1_000
 """Rows of one statement: some 20 ms of Postgres, and a fifth of a megabyte in our hands."""
@@ -39,10 +39,32 @@ STORING_AT_ONCE: Final = 2
 """Uploads that hold a connection of the pipeline pool; the others wait with their spool."""
 
 
+class Disk:
+    """What the spools of all uploads may take together, and take. For threads."""
+
+    def __init__(self, capacity: int) -> None:
+        self._left = capacity
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """These bytes are about to be written; Overloaded where they are too many."""
+        with self._lock:
+            if size > self._left:
+                raise Overloaded("too much of uploads is on disk", after=30)
+            self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """These bytes are gone."""
+        with self._lock:
+            self._left += size
+
+
 class Upload:
     """What has been read of one upload. Not for two threads at a time."""
 
-    def __init__(self, country: str | None, digest: bytes = b"") -> None:
+    def __init__(self, disk: Disk, country: str | None, digest: bytes = b"") -> None:
+        self._disk = disk
+        self._size = 0
         self._country = country
         self._hash = hashlib.sha256(digest)
         self._reader = CsvReader()
@@ -100,6 +122,8 @@ class Upload:
     def close(self) -> None:
         """The spool is gone with it."""
         self._spool.close()
+        self._disk.give_back(self._size)
+        self._size = 0
 
     def _take(self, rows: list[Row]) -> None:
         for line, cells in rows:
@@ -131,35 +155,35 @@ class Upload:
         if self._batch:
             names = ("id", "key", "phone", "name", "attributes")
             rows = [dict(zip(names, row, strict=True)) for row in self._batch.values()]
-            self._spool.write(to_json(rows) + b"\n")
+            written = to_json(rows) + b"\n"
+            self._disk.take(len(written))
+            try:
+                self._spool.write(written)
+            except BaseException:
+                self._disk.give_back(len(written))
+                raise
+            self._size += len(written)
             self._batch.clear()
 
 
 class Uploads:
     """Reads and stores uploads, a bounded number at a time."""
 
-    def __init__(self) -> None:
-        self._reading: Counter[UUID] = Counter()
+    def __init__(self, disk_bytes: int) -> None:
+        self._places = Places()
+        self._disk = Disk(disk_bytes)
         self._storing = asyncio.Semaphore(STORING_AT_ONCE)
         self._lists: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def reading(self, account_id: UUID, country: str | None, digest: bytes) -> AsyncIterator[Upload]:
         """An empty upload; Overloaded, or Refused(429) for an account that has too many of them open."""
-        if self._reading[account_id] >= READING_OF_ACCOUNT:
-            detail = f"An account uploads at most {READING_OF_ACCOUNT} files at a time."
-            raise Refused("rate_limited", detail, 429, headers=retry_after(5))
-        if self._reading.total() >= READING_AT_ONCE:
-            raise Overloaded("too many uploads are being read", after=5)
-        self._reading[account_id] += 1
-        upload = Upload(country, digest)
-        try:
-            yield upload
-        finally:
-            upload.close()
-            self._reading[account_id] -= 1
-            if not self._reading[account_id]:
-                del self._reading[account_id]
+        with self._places.taken(account_id, READING_OF_ACCOUNT, READING_AT_ONCE):
+            upload = Upload(self._disk, country, digest)
+            try:
+                yield upload
+            finally:
+                upload.close()
 
     @asynccontextmanager
     async def storing(self, list_id: UUID) -> AsyncIterator[None]:

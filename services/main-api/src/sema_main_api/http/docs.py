@@ -73,7 +73,9 @@ def _operation(name: str, operation: Mapping[str, Any]) -> str:
         )
         parts.append(_table("Parameters", rows))
     if body := operation.get("requestBody"):
-        parts.append(f"<h4>Body</h4>{_json(body['content']['application/json']['schema'])}")
+        for kind, content in body["content"].items():
+            title = "Body" if kind == "application/json" else f"or as {kind}"
+            parts.append(f"<h4>{escape(title)}</h4>{_json(content['schema'])}")
     answers = ((status, "", answer["description"]) for status, answer in operation["responses"].items())
     parts.append(_table("Answers", answers))
     for status, answer in operation["responses"].items():

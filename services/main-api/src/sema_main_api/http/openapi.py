@@ -55,6 +55,17 @@ _WEBHOOK_HEADERS: Final = {
     "`<id>.<timestamp>.<body>` (Standard Webhooks).",
 }
 
+_TABLES: Final[dict[str, dict[str, Any]]] = {
+    "text/csv": {"type": "string", "description": "A table in UTF-8; its first row names the columns."},
+    "multipart/form-data": {
+        "type": "object",
+        "description": "A form whose one part, whatever its name, is the table.",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "contentMediaType": "text/csv"}},
+    },
+}
+"""How a table is taken, by content type."""
+
 COMMON_PROBLEMS: Final[dict[int, str]] = {
     500: "`internal_error`: our mistake",
     503: "`overloaded`, `unavailable`: try again; `outcome_unknown`: ask again with the same Idempotency-Key",
@@ -132,6 +143,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     }
     if operation.body is not None:
         content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
+        content |= {kind: {"schema": _TABLES[kind]} for kind in operation.csv}
         described["requestBody"] = {"required": True, "content": content}
     if operation.public:
         described["security"] = []

@@ -1,18 +1,45 @@
 """A file that comes with a request: as the body itself, or as the one part of a form. Streamed, never held."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from sema_common.values.errors import Refused
+from sema_common.values.errors import Overloaded, Refused
 from sema_main_api.http.bodies import malformed
+from sema_main_api.http.problems import retry_after
 from sema_main_api.http.requests import Request
 
 # Windows calls a .csv file the third where Excel is installed, and the fourth where it is not.
 _KINDS: Final = ("text/csv", "text/plain", "application/vnd.ms-excel", "application/octet-stream", "")
 _MAX_BOUNDARY: Final = 200
+
+
+class Places:
+    """How many files are on their way in."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[UUID] = Counter()
+
+    @contextmanager
+    def taken(self, account_id: UUID, of_account: int, in_all: int) -> Iterator[None]:
+        """One place; Refused(429) for an account that has too many files open, Overloaded for all together."""
+        if self._taken[account_id] >= of_account:
+            detail = f"An account uploads at most {of_account} files at a time."
+            raise Refused("rate_limited", detail, 429, headers=retry_after(5))
+        if self._taken.total() >= in_all:
+            raise Overloaded("too many uploads are being read", after=5)
+        self._taken[account_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[account_id] -= 1
+            if not self._taken[account_id]:
+                del self._taken[account_id]
 
 
 async def csv_pieces(request: Request) -> AsyncIterator[bytes]:

@@ -1,8 +1,8 @@
 """/v1/suppressions."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from sema_common.platform.db import Database, Tx
 from sema_common.values.errors import FieldError
 from sema_common.values.ids import new_id
 from sema_common.values.msisdn import InvalidMsisdn
-from sema_main_api.http import tables
 from sema_main_api.http.bodies import invalid, parse_body, read_query, require_json
 from sema_main_api.http.callers import Caller
 from sema_main_api.http.idempotency import Created, create_once
@@ -24,14 +23,12 @@ from sema_main_api.http.routing import WRITERS, Operation
 from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.http.tenants import TenantReads
 from sema_main_api.suppressions import rules, schemas, store
+from sema_main_api.suppressions.importing import Imports
 
 MAX_UPLOAD: Final = 10 << 20
 """Bytes of one CSV: some half a million numbers."""
 
 ROWS_AT_ONCE: Final = 5_000
-READ_AT_ONCE: Final = 200
-"""Rows judged in one go (some 3 ms): other requests come through in between."""
-
 IMPORT_SECONDS: Final = 60.0
 
 
@@ -39,6 +36,7 @@ IMPORT_SECONDS: Final = 60.0
 class Deps:
     tenant: TenantReads
     pipeline: Database
+    imports: Imports
 
 
 async def create(deps: Deps, request: Request, caller: Caller) -> Response:
@@ -72,29 +70,26 @@ async def create(deps: Deps, request: Request, caller: Caller) -> Response:
 async def upload(deps: Deps, request: Request, caller: Caller) -> Response:
     """A CSV with the column `phone` and, if wanted, `scope` and `reason`: all its good rows or, on a failure, none."""
     query = read_query(request, schemas.ImportQuery)
-    found = rules.Table()
-    for line, row in rules.rows(await request.body()):
-        found.take(line, row, query.default_country)
-        if found.received % READ_AT_ONCE == 0:
-            await asyncio.sleep(0)
-    if not found.received:
-        raise tables.unreadable("There is no row below the header.")
+    with deps.imports.place(caller.account_id):
+        raw = await request.body()
+        async with deps.imports.table(raw, query.default_country) as table:
+            return await _store(deps, request, caller, table)
 
+
+async def _store(deps: Deps, request: Request, caller: Caller, table: rules.Table) -> Response:
     async def put(tx: Tx) -> Created:
-        wanted = list(found.wanted.values())
         added = 0
-        for start in range(0, len(wanted), ROWS_AT_ONCE):
-            written = await store.put(
-                tx, caller.tenant_id, caller.account_id, wanted[start : start + ROWS_AT_ONCE]
-            )
+        wanted = iter(table.wanted.values())
+        while batch := list(islice(wanted, ROWS_AT_ONCE)):
+            written = await store.put(tx, caller.tenant_id, caller.account_id, batch)
             added += sum(new for _, new in written)
         body = {
-            "received": found.received,
+            "received": table.received,
             "added": added,
-            "updated": len(wanted) - added,
-            "duplicates": found.duplicates,
-            "invalid": found.invalid,
-            "errors": [{"line": n, "code": code, "detail": detail} for n, code, detail in found.errors],
+            "updated": len(table.wanted) - added,
+            "duplicates": table.duplicates,
+            "invalid": table.invalid,
+            "errors": [{"line": n, "code": code, "detail": detail} for n, code, detail in table.errors],
         }
         upload_id = new_id()
         counts = {name: value for name, value in body.items() if name != "errors"}
@@ -163,7 +158,7 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/suppressions", create, "Suppress a recipient, or many as CSV", _TAG,
         scope="contacts:write", roles=WRITERS, creates=True, body=schemas.CreateSuppression,
-        answers={201: schemas.Suppression, 200: schemas.Imported}, max_body=MAX_UPLOAD,
+        answers={201: schemas.Suppression, 200: schemas.Imported}, max_body=MAX_UPLOAD, csv=("text/csv",),
         description="JSON: one recipient, 201 (200 with the suppression when the number was there already). "
         "`text/csv`: a table with the column `phone` and, if wanted, `scope` and `reason`, in UTF-8; "
         "`?default_country=KE` reads national numbers. In force when the answer comes.",

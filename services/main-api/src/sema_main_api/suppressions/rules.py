@@ -1,11 +1,12 @@
 """Reading and writing suppressions as CSV."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sema_common.values.errors import Refused
 from sema_common.values.msisdn import InvalidMsisdn, Msisdn, parse_msisdn
-from sema_main_api.http.tables import CsvReader, plain, unreadable, write
+from sema_main_api.http.tables import CsvReader, Row, plain, unreadable, write
 
 SCOPES: Final = ("promotional", "all")
 COLUMNS: Final = ("phone", "scope", "reason")
@@ -24,19 +25,43 @@ class OptOut:
 
 @dataclass(slots=True)
 class Table:
-    """What a CSV holds: the last row of a number decides; the first wrong rows are named."""
+    """What a CSV holds: the last row of a number decides; the first wrong rows are named. Fed in pieces."""
 
+    country: str | None = None
     received: int = 0
     duplicates: int = 0
     invalid: int = 0
     wanted: dict[Msisdn, OptOut] = field(default_factory=dict)
     errors: list[tuple[int, str, str]] = field(default_factory=list)
 
-    def take(self, line: int, row: Mapping[str, str | None], country: str | None) -> None:
-        """Read one row into the table."""
+    _header: list[str] | None = None
+    _reader: CsvReader = field(default_factory=CsvReader)
+
+    def feed(self, piece: bytes) -> None:
+        """Take a piece of the CSV; Refused for what is no such table."""
+        self._rows(self._reader.feed(piece))
+
+    def finish(self) -> None:
+        """The CSV has ended; Refused when it held no row."""
+        self._rows(self._reader.finish())
+        if self._header is None:
+            raise _headless()
+        if not self.received:
+            raise unreadable("There is no row below the header.")
+
+    def _rows(self, rows: Iterable[Row]) -> None:
+        for line, cells in rows:
+            if self._header is None:
+                self._header = [name.strip().lower() for name in cells]
+                if "phone" not in self._header:
+                    raise _headless()
+                continue
+            self._take(line, dict(zip(self._header, map(plain, cells), strict=False)))
+
+    def _take(self, line: int, row: Mapping[str, str | None]) -> None:
         self.received += 1
         try:
-            found = opt_out(row, country)
+            found = opt_out(row, self.country)
         except InvalidMsisdn as exc:
             self._wrong(line, exc.reason, str(exc))
         except ValueError as exc:
@@ -63,16 +88,8 @@ def opt_out(row: Mapping[str, str | None], country: str | None = None) -> OptOut
     return OptOut(msisdn, scope, reason)
 
 
-def rows(raw: bytes) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """(line, row) of a CSV, by its header; Refused for what is no such table."""
-    reader = CsvReader()
-    found = iter(reader.feed(raw) + reader.finish())
-    _, first = next(found, (1, []))
-    header = [name.strip().lower() for name in first]
-    if "phone" not in header:
-        raise unreadable("The first row names the columns; one of them is `phone`.")
-    for line, cells in found:
-        yield line, dict(zip(header, map(plain, cells), strict=False))
+def _headless() -> Refused:
+    return unreadable("The first row names the columns; one of them is `phone`.")
 
 
 def table(optouts: Iterable[tuple[str, str, str | None]], *, header: bool) -> str:

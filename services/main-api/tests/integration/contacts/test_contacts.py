@@ -1,5 +1,6 @@
 """What is done with contacts once they are in a list: found, corrected, exported, discarded."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Awaitable, Callable
@@ -90,6 +91,50 @@ async def test_lists_are_made_found_and_deleted_with_all_that_is_in_them(
         assert (await filled.call("GET", path)).status_code == 404
     assert (await filled.call("DELETE", filled.path)).status_code == 404
     assert await pipeline.fetchval("SELECT count(*) FROM core.contacts") == 0
+
+
+async def waits_for_a_lock(owner: Database, call: asyncio.Task[Any]) -> bool:
+    """Whether a statement comes to wait for somebody else's lock before the call is over."""
+    sql = """SELECT EXISTS (SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock')"""
+    async with asyncio.timeout(10):
+        while not call.done():
+            if await owner.fetchval(sql):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("status", ["running", "aborted"])
+async def test_a_list_is_deleted_while_its_contacts_are_judged(
+    filled: Filled, owner: Database, status: str
+) -> None:
+    job = UUID(filled.job)
+    await owner.execute("UPDATE core.contact_validation_jobs SET status = $2 WHERE id = $1", job, status)
+    async with owner.transaction(20) as tx:  # as phone-validator's chunk, and a correction, hold them
+        await tx.execute("SELECT FROM core.contact_validation_jobs WHERE id = $1 FOR NO KEY UPDATE", job)
+        deleting = asyncio.create_task(filled.call("DELETE", filled.path))
+        assert await waits_for_a_lock(owner, deleting)
+        await tx.execute("UPDATE core.contacts SET name = 'X' WHERE job_id = $1", job)
+    assert (await deleting).status_code == 204
+
+
+async def test_attributes_are_never_lost_to_somebody_who_adds_others(filled: Filled, owner: Database) -> None:
+    ann = f"{filled.path}/contacts/{(await filled.contact('Ann'))['id']}"
+    list_id = UUID(filled.path.rpartition("/")[2])
+    async with owner.transaction(
+        20
+    ) as tx:  # as another upload that has the list, and knows another attribute
+        await tx.execute(
+            "UPDATE core.contact_lists SET fields = fields || '{other}'::text[] WHERE id = $1", list_id
+        )
+        changing = asyncio.create_task(filled.call("PATCH", ann, json={"attributes": {"new": "x"}}))
+        assert await waits_for_a_lock(owner, changing)
+    assert (await changing).status_code == 200
+    fields = (await filled.call("GET", filled.path)).json()["fields"]
+    assert {"other", "new"} <= set(fields)
+    async with owner.transaction(20) as tx:  # a name concerns nobody but the contact
+        await tx.execute("SELECT FROM core.contact_lists WHERE id = $1 FOR NO KEY UPDATE", list_id)
+        assert (await filled.call("PATCH", ann, json={"name": "Anna"})).status_code == 200
 
 
 @pytest.mark.parametrize(

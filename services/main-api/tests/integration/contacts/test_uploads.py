@@ -1,7 +1,8 @@
 """Contacts come in through the door: as JSON, as CSV, whole or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
@@ -9,15 +10,19 @@ import httpx
 import pytest
 
 from sema_common.platform.bus import Bus, Delivery
-from sema_common.platform.db import Database
+from sema_common.platform.db import Database, Tx
 from sema_common.values.errors import BrokerUnavailable
 from sema_common.wire.contacts import ValidateContacts
 from sema_common.wire.queues import CONTACTS_VALIDATE
 from sema_main_api.accounts.opening import Opened
 from sema_main_api.contacts import rules, telling, uploading
+from sema_main_api.contacts.store import contacts as store
+from sema_main_api.contacts.store.jobs import JobRow
 
 Headers = dict[str, str]
 NewList = Callable[..., Awaitable[str]]
+Open = Callable[..., Awaitable[Opened]]
+Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 CSV = {"content-type": "text/csv"}
 
 
@@ -298,6 +303,51 @@ async def test_an_account_reads_a_bounded_number_of_uploads_at_once(
     monkeypatch.setattr(uploading, "READING_AT_ONCE", 0)
     answer = await upload(client, auth, await new_list(), "phone\n+254712345678\n")
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+
+
+async def test_the_spools_of_all_uploads_are_bounded(serve: Serve, open_: Open) -> None:
+    auth = {"authorization": f"Bearer {(await open_()).live_key}"}
+    table = "phone\n" + "\n".join(f"+2547{n:08}" for n in range(12_000))
+    async with serve(upload_spool_bytes=1 << 20) as client:
+        made = await client.post("/v1/contact-lists", json={"name": "L"}, headers=auth)
+        path = f"/v1/contact-lists/{made.json()['id']}"
+        refused = await upload(client, auth, path, table)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert await contacts(client, auth, path) == []
+        assert (await upload(client, auth, path, "phone\n+254712345678\n")).status_code == 202
+
+
+async def test_a_connection_killed_in_the_middle_of_a_store_leaves_nothing_to_see(
+    client: httpx.AsyncClient,
+    auth: Headers,
+    new_list: NewList,
+    owner: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploading, "ROWS_AT_ONCE", 2)
+    path = await new_list()
+    real = store.put_batch
+    done: list[str] = []
+
+    async def killed(tx: Tx, job: JobRow, tenant_id: UUID, live: Sequence[UUID], batch: str) -> int:
+        if len(done) == 3:
+            assert await contacts(client, auth, path) == []
+            backend = await tx.fetchval("SELECT pg_backend_pid()")
+            assert await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
+        done.append(batch)
+        return await real(tx, job, tenant_id, live, batch)
+
+    table = "phone,town\n" + "\n".join(f"+2547123456{i:02},x" for i in range(10))
+    key = {"idempotency-key": "one"}
+    with monkeypatch.context() as killing:
+        killing.setattr(store, "put_batch", killed)
+        broken = await upload(client, auth, path, table, **key)
+    assert (broken.status_code, len(done)) == (503, 4)
+    assert await contacts(client, auth, path) == []
+    assert (await client.get(f"{path}/validation-jobs", headers=auth)).json()["data"] == []
+    assert (await client.get(path, headers=auth)).json()["fields"] == []
+    again = await upload(client, auth, path, table, **key)
+    assert (again.status_code, again.json()["added"]) == (202, 10)
 
 
 async def test_a_broker_that_is_away_delays_a_job_and_nothing_else(

@@ -32,7 +32,7 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/v1/contact-lists/{id}/contacts", contacts.add, "Add contacts, as JSON or as CSV", _LISTS,
         scope=_WRITE, roles=WRITERS, creates=True, body=schemas.AddContacts, answers={202: schemas.Added},
-        max_body=contacts.MAX_UPLOAD,
+        max_body=contacts.MAX_UPLOAD, csv=("text/csv", "multipart/form-data"),
         description="JSON: up to 10,000 contacts, 1 MB. CSV, as `text/csv` or as the one part of a form: up to "
         "1,000,000 rows, 256 MB, UTF-8; the first row names the columns: `phone`, `name` if wanted, every other one "
         "becomes an attribute. Rows for the same number are merged and counted. All rows are stored, or none; then "

@@ -148,8 +148,11 @@ async def change(deps: Deps, request: Request, caller: Caller) -> Response:
             raise invalid([FieldError("attributes", "invalid", f"{problem}.")])
     list_id = request.path_id()
     stored: list[jobs.Untold] = []
+    # Another name touches nothing but the contact. Attributes may be new to the list, and a new job refers to it: the
+    # list is held first, as whoever adds to it or deletes it holds it before jobs and contacts.
+    find = lists.read_list if wanted.attributes is None and wanted.phone is None else lists.lock_list
     async with deps.pipeline.transaction() as tx:
-        found = await lists.read_list(tx, list_id, caller.account_id)
+        found = await find(tx, list_id, caller.account_id)
         if found is None:
             raise not_found()
         row, live = await _held(tx, request, caller)

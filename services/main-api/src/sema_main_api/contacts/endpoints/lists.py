@@ -72,6 +72,9 @@ async def delete(deps: Deps, request: Request, caller: Caller) -> Response:
     """204: the list, its contacts and its jobs are gone. Campaigns keep the recipients that they were given."""
     list_id = request.path_id()
     async with deps.pipeline.transaction(DELETE_SECONDS) as tx:
+        if await lists.lock_list(tx, list_id, caller.account_id) is None:
+            raise not_found()
+        await jobs.lock_all_jobs(tx, list_id, DELETE_SECONDS)
         if not await lists.delete_list(tx, list_id, caller.account_id, DELETE_SECONDS):
             raise not_found()
         subject = "contact_list", list_id

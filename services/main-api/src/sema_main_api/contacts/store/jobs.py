@@ -77,6 +77,16 @@ async def lock_live_jobs(tx: Tx, list_id: UUID) -> list[UUID]:
     return [row["id"] for row in await tx.fetch(SQL_LOCK_LIVE, list_id)]
 
 
+SQL_LOCK_ALL: Final[LiteralString] = """
+SELECT FROM core.contact_validation_jobs WHERE contact_list_id = $1 ORDER BY id FOR UPDATE
+"""
+
+
+async def lock_all_jobs(tx: Tx, list_id: UUID, timeout: float) -> None:
+    """Every job of a list that is about to go with its contacts: a contact may be held by its job, living or not."""
+    await tx.execute(SQL_LOCK_ALL, list_id, timeout=timeout)
+
+
 SQL_READ_JOB: Final[LiteralString] = f"""
 SELECT {_COLUMNS} FROM core.contact_validation_jobs WHERE id = $1 AND account_id = $2
 """
