@@ -61,7 +61,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.suppressions": "SIUD",
         "core.user_tokens": "SIUD",
         "core.user_totp": "SIUD",
-        "core.users": "SIU",
+        "core.users": "SIUD",
         "dlr.dlrs": "S",
         "dlr.quarantine": "SD U(state decided_at decided_by told_at)",
         "dlr.withheld_refunds": "S",

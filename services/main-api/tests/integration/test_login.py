@@ -145,13 +145,14 @@ async def _session(client: httpx.AsyncClient) -> str:
 
 
 def _claims(user: UUID, session_id: str, **changes: Any) -> dict[str, Any]:
+    at = datetime.now(UTC)
     claims = {
         "iss": "sema-link",
         "aud": "sema-api",
         "sub": str(user),
         "sid": session_id,
-        "iat": NOW,
-        "exp": NOW + timedelta(minutes=5),
+        "iat": at,
+        "exp": at + timedelta(minutes=5),
         "jti": "1",
     }
     return {name: value for name, value in (claims | changes).items() if value is not None}

@@ -13,7 +13,9 @@ from pydantic_core import from_json
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_main_api.accounts.opening import Opened
+from sema_main_api.http import passwords
 from sema_main_api.http.passwords import hash_password
+from sema_main_api.users.loops import Purge
 from sema_main_api.users.people import put_owner
 
 EMAIL, PASSWORD, NEW_PASSWORD = "ann@example.com", "correct horse battery", "staple of another kind"
@@ -237,8 +239,62 @@ async def test_an_invited_user_cannot_log_in_before_he_has_joined(
     assert invited.json()["status"] == "invited"
     assert "token" not in invited.text
     assert (await login(client, "dev@example.com", PASSWORD)).status_code == 401
-    again = await client.post("/v1/users", json=body, headers=by)
+
+
+async def test_who_is_invited_again_gets_a_new_link_and_the_old_one_is_void(
+    client: httpx.AsyncClient, owner: UUID, owed: Owed
+) -> None:
+    by = await as_(client, EMAIL, PASSWORD)
+    for role in ("viewer", "developer"):
+        invited = await client.post("/v1/users", json={"email": "dev@example.com", "role": role}, headers=by)
+        assert invited.status_code == 201
+    old, new = [token_of(mail) for mail in await owed("dev@example.com")]
+    answers = [
+        await client.post("/v1/auth/invitations/accept", json={"token": token, "password": PASSWORD})
+        for token in (old, new)
+    ]
+    assert [answer.status_code for answer in answers] == [422, 204]
+    listed = (await client.get("/v1/users", headers=by)).json()["data"]
+    assert [each["role"] for each in listed] == ["developer", "owner"]
+    again = await client.post("/v1/users", json={"email": "dev@example.com", "role": "viewer"}, headers=by)
     assert (again.status_code, again.json()["code"]) == (409, "email_taken")
+
+
+async def test_an_invitation_keeps_nobody_from_registering(
+    client: httpx.AsyncClient, owner: UUID, owed: Owed
+) -> None:
+    by = await as_(client, EMAIL, PASSWORD)
+    await client.post("/v1/users", json={"email": "new@example.com", "role": "viewer"}, headers=by)
+    await register(client)
+    confirm = (await owed("new@example.com"))[-1]
+    assert confirm["kind"] == "confirm_registration"
+    made = await client.post("/v1/auth/confirm", json={"token": token_of(confirm)})
+    assert made.status_code == 201
+    assert len((await client.get("/v1/users", headers=by)).json()["data"]) == 1
+
+
+async def test_whoever_was_invited_and_never_came_is_forgotten_with_his_link(
+    client: httpx.AsyncClient, owner: UUID, pipeline: Database
+) -> None:
+    by = await as_(client, EMAIL, PASSWORD)
+    await client.post("/v1/users", json={"email": "dev@example.com", "role": "viewer"}, headers=by)
+    await Purge(pipeline)()
+    assert len((await client.get("/v1/users", headers=by)).json()["data"]) == 2
+    await pipeline.execute("UPDATE core.user_tokens SET expires_at = now() - interval '1 second'")
+    await Purge(pipeline)()
+    assert len((await client.get("/v1/users", headers=by)).json()["data"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/password/reset", "/v1/auth/invitations/accept"])
+async def test_a_link_of_nobody_costs_no_hashing(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def dear(_: str) -> str:
+        raise AssertionError("hashed for a link that does not work")
+
+    monkeypatch.setattr(passwords, "hash_password", dear)
+    answer = await client.post(path, json={"token": "of nobody", "password": PASSWORD})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_token")
 
 
 async def test_an_invitation_made_twice_with_one_key_is_one(

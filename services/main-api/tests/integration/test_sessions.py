@@ -172,6 +172,26 @@ async def test_a_disabled_user_is_not_refreshed(
     assert (await refresh(client, first["refresh_token"])).status_code == 401
 
 
+async def test_a_log_in_that_a_new_password_overtakes_opens_nothing(
+    client: httpx.AsyncClient,
+    owner: UUID,
+    pipeline: Database,
+    kept: "redis.asyncio.Redis",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opening = sessions.Sessions.open
+
+    async def overtaken(
+        self: sessions.Sessions, user_id: UUID, address: str, agent: str
+    ) -> sessions.Refreshed:
+        await pipeline.execute("UPDATE core.users SET password_hash = 'another' WHERE id = $1", owner)
+        return await opening(self, user_id, address, agent)
+
+    monkeypatch.setattr(sessions.Sessions, "open", overtaken)
+    assert (await login(client)).status_code == 401
+    assert await kept.keys(f"session:{owner}:*") == []
+
+
 async def test_an_api_key_has_no_session(client: httpx.AsyncClient, auth: dict[str, str]) -> None:
     response = await client.get("/v1/auth/sessions", headers=auth)
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")

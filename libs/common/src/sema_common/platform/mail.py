@@ -5,6 +5,7 @@ A process that dies between the server's answer and our note of it sends the mai
 a request that waits for a mail server, or a mail for something that was rolled back.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,7 @@ OLDEST = Gauge("sema_mail_oldest_due_seconds", "How long the oldest mail that is
 
 AT_ONCE: Final = 20
 SMTP_SECONDS: Final = 10.0
+"""For one mail, from dialling to the last answer."""
 
 LEASE: Final = timedelta(minutes=5)
 """Longer than AT_ONCE mails one after the other take at their worst; then another process tries."""
@@ -137,7 +139,8 @@ class Postman:
         """Hand one over and write down how it went."""
         try:
             content = from_json(self._box.open(owed.content))
-            await self._send(owed.recipient, content["subject"], content["text"])
+            async with asyncio.timeout(SMTP_SECONDS):
+                await self._send(owed.recipient, content["subject"], content["text"])
         except (aiosmtplib.SMTPException, OSError, ValueError) as exc:
             await self._failed(owed, exc)
             return
@@ -171,7 +174,6 @@ class Postman:
             password=smtp.password,
             use_tls=smtp.tls == "tls",
             start_tls=smtp.tls == "starttls",
-            timeout=SMTP_SECONDS,
         )
 
 

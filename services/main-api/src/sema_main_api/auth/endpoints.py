@@ -60,6 +60,13 @@ async def login(deps: Deps, request: Request) -> Response:
     async with deps.pipeline.transaction() as tx:
         await _check_second_factor(deps, tx, found.user_id, wanted.code)
     opened = await deps.sessions.open(found.user_id, address, request.headers.get("user-agent", ""))
+    async with deps.pipeline.transaction() as tx:
+        still = await store.find_login(tx, email)
+    if still is None or still.disabled or still.password_hash != found.password_hash:
+        await deps.sessions.end(
+            found.user_id, opened.session_id
+        )  # a new password ends what the old one opens
+        raise Refused("unauthenticated", "The e-mail address or the password is wrong.", 401)
     await deps.attempts.succeeded(email, address)
     if (better := await deps.passwords.rehash(found.password_hash, wanted.password)) is not None:
         async with deps.pipeline.transaction() as tx:

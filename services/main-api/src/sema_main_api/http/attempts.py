@@ -32,12 +32,16 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Attempts about one person from one address, and from one address whatever the person, each in its seconds."""
+    """Attempts about one person from one address, and from one address whatever the person, each in its seconds.
+
+    `anywhere`: those about one person count together wherever they come from.
+    """
 
     pair: int
     pair_seconds: int
     address: int
     address_seconds: int
+    anywhere: bool = False
 
 
 class Attempts:
@@ -75,4 +79,5 @@ class Attempts:
     def _keys(self, email: str, address: str) -> list[str]:
         """An address of a person is not written into Redis, only its hash."""
         who = hashlib.sha256(email.encode()).hexdigest()[:32]
-        return [f"{self._name}:{who}:{address}", f"{self._name}-from:{address}"]
+        place = "anywhere" if self._bounds.anywhere else address
+        return [f"{self._name}:{who}:{place}", f"{self._name}-from:{address}"]

@@ -228,16 +228,40 @@ async def take_link(tx: Tx, token_hash: bytes, purpose: Purpose, now: datetime) 
     return user_id
 
 
+SQL_FIND_LINK: Final[LiteralString] = """
+SELECT expires_at FROM core.user_tokens WHERE token_hash = $1 AND purpose = $2
+"""
+
+
+async def link_works(tx: Tx, token_hash: bytes, purpose: Purpose, now: datetime) -> bool:
+    """Asked before anything dear is done for whoever shows a link; only `take_link` decides."""
+    expires_at = await tx.fetchval(SQL_FIND_LINK, token_hash, purpose)
+    return expires_at is not None and expires_at > now
+
+
 async def forget_links(tx: Tx, user_id: UUID) -> None:
     """No link of this user works any more."""
     await tx.execute(SQL_FORGET_LINKS, user_id)
 
 
+SQL_FORGET_INVITED: Final[LiteralString] = "DELETE FROM core.users WHERE email = $1 AND password_hash = ''"
+
+
+async def forget_invited(tx: Tx, email: str) -> None:
+    """Whoever was invited with this address and never came: the address is free again."""
+    await tx.execute(SQL_FORGET_INVITED, email)
+
+
+SQL_PURGE_INVITED: Final[LiteralString] = """
+DELETE FROM core.users u WHERE password_hash = ''
+  AND NOT EXISTS (SELECT FROM core.user_tokens t WHERE t.user_id = u.id)
+"""
 SQL_PURGE_LINKS: Final[LiteralString] = "DELETE FROM core.user_tokens WHERE expires_at < now()"
 SQL_PURGE_REGISTRATIONS: Final[LiteralString] = "DELETE FROM core.registrations WHERE expires_at < now()"
 
 
 async def purge(tx: Tx) -> None:
-    """Forget links that are too old to work."""
+    """Forget links that are too old to work, and who was invited by one and never came."""
     await tx.execute(SQL_PURGE_LINKS)
+    await tx.execute(SQL_PURGE_INVITED)
     await tx.execute(SQL_PURGE_REGISTRATIONS)

@@ -21,7 +21,8 @@ async def register(deps: Deps, request: Request) -> Response:
     token, hashed = new_token()
     registration = store.Registration(wanted.email, password_hash, wanted.name, wanted.company)
     async with deps.pipeline.transaction() as tx:
-        if await store.find_by_email(tx, wanted.email) is not None:
+        known = await store.find_by_email(tx, wanted.email)
+        if known is not None and not known.invited:
             await deps.owe(tx, mails.registered_already(wanted.email, deps.web))
         else:
             await store.register(tx, hashed, registration, now() + CONFIRM_WITHIN)
@@ -36,6 +37,7 @@ async def confirm(deps: Deps, request: Request) -> Response:
         registration = await store.take_registration(tx, token_hash(wanted.token), now())
         if registration is None:
             raise stale()
+        await store.forget_invited(tx, registration.email)  # nobody else can keep an address from its owner
         account_id, tenant_id = await deps.open_account(tx, registration.company)
         user_id = new_id()
         made = await store.insert_user(
@@ -70,7 +72,7 @@ async def confirm(deps: Deps, request: Request) -> Response:
 async def accept(deps: Deps, request: Request) -> Response:
     """204: the invited user has a password now and may log in."""
     wanted = await read_body(request, schemas.AcceptRequest)
-    password_hash = await deps.passwords.hash(wanted.password)
+    password_hash = await deps.hash_for(token_hash(wanted.token), "invitation", wanted.password)
     async with deps.pipeline.transaction() as tx:
         user_id = await store.take_link(tx, token_hash(wanted.token), "invitation", now())
         user = await store.read_user(tx, user_id) if user_id else None

@@ -38,6 +38,10 @@ async def invite(deps: Deps, request: Request, caller: Caller) -> Response:
     rules.check_role(caller.role or "", wanted.role)
 
     async def create(tx: Tx) -> Created:
+        known = await store.find_by_email(tx, wanted.email)
+        if known is not None and (not known.invited or known.account_id != caller.account_id):
+            raise Refused("email_taken", "Somebody with this address has an account already.", 409)
+        await store.forget_invited(tx, wanted.email)  # invited again: the old link is void
         user_id = new_id()
         made = await store.insert_user(
             tx, user_id, caller.tenant_id, caller.account_id, wanted.email, wanted.name, "", wanted.role

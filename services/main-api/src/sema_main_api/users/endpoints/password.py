@@ -30,7 +30,7 @@ async def forgot(deps: Deps, request: Request) -> Response:
 async def reset(deps: Deps, request: Request) -> Response:
     """204: the link's owner has a new password and is logged out everywhere. A second factor stays."""
     wanted = await read_body(request, schemas.SetPasswordRequest)
-    password_hash = await deps.passwords.hash(wanted.password)
+    password_hash = await deps.hash_for(token_hash(wanted.token), "reset", wanted.password)
     async with deps.pipeline.transaction() as tx:
         user_id = await store.take_link(tx, token_hash(wanted.token), "reset", now())
         user = await store.read_user(tx, user_id) if user_id else None
@@ -42,7 +42,7 @@ async def reset(deps: Deps, request: Request) -> Response:
         await deps.owe(tx, mails.password_changed(user.email))
         audit = Audit("user", user.id, "user.password_reset", "user", str(user.id), user.account_id)
         await write_audit(tx, audit)
-    deps.authenticator.forget(user.id)
+    await deps.end_late_sessions(user.id, None)
     return no_content()
 
 
@@ -66,5 +66,5 @@ async def change(deps: Deps, request: Request, caller: Principal) -> Response:
         await deps.owe(tx, mails.password_changed(user.email))
         audit = Audit("user", user.id, "user.password_changed", "user", str(user.id), user.account_id)
         await write_audit(tx, audit)
-    deps.authenticator.forget(user.id)
+    await deps.end_late_sessions(user.id, caller.session_id)
     return no_content()

@@ -1,0 +1,10 @@
+"""Whoever was invited and never came is deleted."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
