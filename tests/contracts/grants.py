@@ -44,7 +44,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.accounts": "SIU",
         "core.api_keys": "SIU",
         "core.audit_log": "SI",
-        "core.campaign_parts": "SIU",
+        "core.campaign_parts": "SIUD",
         "core.campaign_recipients": "SIUD",
         "core.campaigns": "SIU",
         "core.contact_lists": "SIUD",

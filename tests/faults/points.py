@@ -59,4 +59,12 @@ POINTS: Final[Mapping[str, tuple[str, ...]]] = {
 SWEEP: Final = ("sweeper.after_find", "sweeper.after_publish")
 """In main-api too, but reached only when the relay has left something behind for 20 s."""
 
-ALL: Final = frozenset(point for points in POINTS.values() for point in points) | frozenset(SWEEP)
+CAMPAIGN: Final[Mapping[str, tuple[str, ...]]] = {
+    "content-worker": ("screen.after_publish",),
+    "main-api": ("feeder.before_commit", "feeder.after_commit", "finish.after_publish"),
+}
+"""Only a campaign comes by here: the matrix sends none, and does not play these."""
+
+ALL: Final = frozenset(
+    point for rooms in (POINTS, CAMPAIGN) for points in rooms.values() for point in points
+) | frozenset(SWEEP)

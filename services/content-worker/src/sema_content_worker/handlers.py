@@ -7,6 +7,7 @@ from sema_common.billing import ledger
 from sema_common.platform import telemetry
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import clock
 from sema_common.values.errors import Park, RetryLater
@@ -42,6 +43,7 @@ class Screener:
         if campaign.status == "rejected":
             fact = rules.rejected_fact(campaign, telemetry.traceparent())
             await self._bus.publish(WEBHOOKS_OUTBOUND, Facts(facts=(fact,)), event_id=fact.event_id)
+            fault("screen.after_publish")
 
     async def _read(self, message: ScreenCampaign) -> Campaign:
         async with self._db.transaction() as tx:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from sema_common.messages.campaigns import CampaignRow
 from sema_common.values.errors import FieldError, Refused
 from sema_common.values.money import quantize
 from sema_common.values.segments import MAX_SEGMENTS, measure
@@ -129,6 +130,15 @@ def check_send_at(send_at: datetime | None, now: datetime) -> None:
         raise wrong("send_at", "out_of_range", "This time has passed.")
     if send_at > now + MAX_AHEAD:
         raise wrong("send_at", "out_of_range", f"A campaign is sent within {MAX_AHEAD.days} days.")
+
+
+def uncounted(campaign: CampaignRow) -> dict[str, int]:
+    """Messages by status as the campaign's row alone knows them, before their last count is kept.
+
+    All that were made are `queued` while the campaign sends, and `sent` once it is completed, since then none waits
+    for its submit any more.
+    """
+    return {"sent" if campaign.status == "completed" else "queued": campaign.expanded}
 
 
 def insufficient(estimate: Decimal, available: Decimal, currency: str) -> Refused:

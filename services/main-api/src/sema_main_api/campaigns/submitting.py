@@ -5,6 +5,7 @@ only for the end of this transaction.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Protocol
@@ -47,20 +48,9 @@ async def submit(
     caller: Caller,
     reference: Reference,
     at: datetime,
-    *,
-    reserving: bool = True,
 ) -> CampaignRow:
-    """The campaign with its recipients, paid for in advance; Refused (402, 404, 409, 422), and then nothing is.
-
-    `reserving=False` only finds out what it comes to.
-    """
-    busy = await campaigns.is_list_busy(tx, new.contact_list_id, caller.account_id)
-    if busy is None:
-        raise not_found()
-    if busy:
-        raise Refused(
-            "list_not_validated", "The list is still being validated: wait for its job to end.", 409
-        )
+    """The campaign with its recipients, paid for in advance; Refused (402, 404, 409, 422), and then nothing is."""
+    await require_validated(tx, new, caller)
     await campaigns.insert(tx, new)
     skipped = await recipients.copy_recipients(
         tx, new.id, new.tenant_id, new.contact_list_id, new.account_id, template.fields, SUBMIT_SECONDS
@@ -77,9 +67,20 @@ async def submit(
         parts[group.country] = max(group.last_seq, parts.get(group.country, 0))
     await recipients.insert_parts(tx, new.id, new.tenant_id, parts, pricer.prices)
     row = await campaigns.fix(tx, new.id, quote.total, quote.contacts, quote.refused, quote.missing, skipped)
-    if quote.total and reserving:
+    if quote.total:
         await reserve(tx, row)
     return row
+
+
+async def require_validated(tx: Tx, new: NewCampaign, caller: Caller) -> None:
+    """Refused (404, 409) unless the account has this list, and its numbers have been looked at."""
+    busy = await campaigns.is_list_busy(tx, new.contact_list_id, caller.account_id)
+    if busy is None:
+        raise not_found()
+    if busy:
+        raise Refused(
+            "list_not_validated", "The list is still being validated: wait for its job to end.", 409
+        )
 
 
 async def reserve(tx: Tx, campaign: CampaignRow) -> None:
@@ -129,6 +130,22 @@ async def quote_groups(
     return quote
 
 
+def quote_one(
+    quote: rules.Quote,
+    pricer: rules.Pricer,
+    template: Template,
+    country: str,
+    mno: str | None,
+    values: Mapping[str, str],
+) -> Decimal | rules.Refusal:
+    """Add one recipient to the quote; what the text of his own costs, or why there is none."""
+    if len(values) < len(template.fields):
+        quote.lacks(name for name in template.fields if name not in values)
+    priced = pricer.price(country, mno, values)
+    quote.add(priced)
+    return priced
+
+
 async def quote_each(tx: Tx, campaign_id: UUID, template: Template, pricer: rules.Pricer) -> rules.Quote:
     """Everybody gets a text of his own: each is rendered and measured."""
     quote = rules.Quote()
@@ -139,11 +156,7 @@ async def quote_each(tx: Tx, campaign_id: UUID, template: Template, pricer: rule
         for index, one in enumerate(some):
             if index % PRICED_AT_ONCE == PRICED_AT_ONCE - 1:
                 await asyncio.sleep(0)
-            values = one.fields or {}
-            if len(values) < len(template.fields):
-                quote.lacks(name for name in template.fields if name not in values)
-            priced = pricer.price(one.country, one.mno, values)
-            quote.add(priced)
+            priced = quote_one(quote, pricer, template, one.country, one.mno, one.fields or {})
             if isinstance(priced, rules.Refusal):
                 refused.append((one.country, one.seq, priced.wire()))
         if refused:

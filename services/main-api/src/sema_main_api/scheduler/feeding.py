@@ -21,6 +21,7 @@ from sema_common.messages.store import accepting as messages
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database, Tx
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values import quiet_hours
 from sema_common.values.clock import now
@@ -149,7 +150,8 @@ class Feeder:
         given: int | None = 0
         try:
             given = await self._chunk(campaign)
-        except LockBusy:  # somebody else holds its balance at this moment: the others go on
+        except LockBusy:  # somebody else holds its balance at this moment: its turn is over, the others go on
+            given = CHUNK
             await asyncio.sleep(PAUSE_SECONDS)
         except RetryLater as exc:
             log.warning("campaign_chunk_failed", campaign_id=str(campaign.row.id), error=str(exc))
@@ -253,6 +255,8 @@ class Feeder:
             left = await store.end(tx, row.id, now())
             if left:
                 await ledger.release(tx, payer, left, row.id)
+            fault("feeder.before_commit")
+        fault("feeder.after_commit")
         for _, reason in refused:
             metrics.REFUSED.labels(reason["code"]).inc()
         if left is not None:

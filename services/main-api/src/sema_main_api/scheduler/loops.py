@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from sema_common.messages.campaigns import campaign_fact
+from sema_common.messages.campaigns import CampaignRow, campaign_fact
 from sema_common.messages.store.campaigns import count_by_status
 from sema_common.platform.bus import Bus, Outgoing
 from sema_common.platform.db import Database
+from sema_common.platform.faults import fault
 from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
-from sema_common.values.errors import RetryLater
+from sema_common.values.errors import BrokerUnavailable, RetryLater
 from sema_common.values.ids import event_id
 from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.queues import SMS_CONTENT, WEBHOOKS_OUTBOUND
@@ -32,6 +33,9 @@ FINISH_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 60.0
 PURGE_SECONDS: Final = 600.0
 WATCH_SECONDS: Final = 15.0
+
+LONG_SECONDS: Final = 30.0
+"""Longest statement over all messages or recipients of a campaign: a million, on a busy machine."""
 
 AT_ONCE: Final = 100
 PURGED_AT_ONCE: Final = 20_000
@@ -105,47 +109,78 @@ class Scheduler:
 
     async def finish(self) -> bool:
         """Complete campaigns whose last message was submitted: told first, marked after."""
-        async with self._db.transaction(timeout=15.0) as tx:
-            finished = await store.find_finished(tx, AT_ONCE)
-        for campaign in finished:
-            moment = now()
-            async with self._db.transaction(timeout=15.0) as tx:
-                counts = await count_by_status(tx, [campaign.id], campaign.created_at)
-            completed = rules.completed(campaign, moment)
-            fact = campaign_fact(completed, counts[campaign.id], moment)
-            await self._bus.publish(
-                WEBHOOKS_OUTBOUND,
-                Facts(facts=(fact,)),
-                event_id=fact.event_id,
-                traceparent=campaign.traceparent,
-            )
-            async with self._db.transaction() as tx:
-                if not await store.complete(tx, campaign.id, moment):
-                    continue
-            metrics.COMPLETED.inc()
-            log.info(
-                "campaign_completed",
-                campaign_id=str(campaign.id),
-                account_id=str(campaign.account_id),
-                messages=campaign.expanded,
-                refused=campaign.refused,
-            )
+        async with self._db.transaction(LONG_SECONDS) as tx:
+            finished = await store.find_finished(tx, AT_ONCE, LONG_SECONDS)
+        await self._each(finished, self._complete)
         return len(finished) == AT_ONCE
+
+    async def _complete(self, campaign: CampaignRow) -> None:
+        moment = now()
+        counts = await self._count(campaign)
+        fact = campaign_fact(rules.completed(campaign, moment), counts, moment)
+        await self._bus.publish(
+            WEBHOOKS_OUTBOUND,
+            Facts(facts=(fact,)),
+            event_id=fact.event_id,
+            traceparent=campaign.traceparent,
+        )
+        fault("finish.after_publish")
+        async with self._db.transaction() as tx:
+            if not await store.complete(tx, campaign.id, moment):
+                return
+        metrics.COMPLETED.inc()
+        log.info(
+            "campaign_completed",
+            campaign_id=str(campaign.id),
+            account_id=str(campaign.account_id),
+            messages=campaign.expanded,
+            refused=campaign.refused,
+        )
 
     async def settle(self) -> bool:
         """Keep the last count of campaigns whose messages have all ended."""
-        async with self._db.transaction(timeout=30.0) as tx:
-            found = await store.find_unsettled(tx, now() - SETTLED_AFTER, 1)
-            for campaign in found:
-                counts = await count_by_status(tx, [campaign.id], campaign.created_at)
-                await store.settle(tx, campaign.id, counts[campaign.id])
-        return bool(found)
+        async with self._db.transaction(LONG_SECONDS) as tx:
+            found = await store.find_unsettled(tx, now() - SETTLED_AFTER, AT_ONCE, LONG_SECONDS)
+        await self._each(found, self._settle)
+        return len(found) == AT_ONCE
+
+    async def _settle(self, campaign: CampaignRow) -> None:
+        counts = await self._count(campaign)
+        async with self._db.transaction() as tx:
+            await store.settle(tx, campaign.id, counts)
+
+    async def _count(self, campaign: CampaignRow) -> dict[str, int]:
+        """Its messages by status: of a million, longer than a statement may usually take."""
+        async with self._db.transaction(LONG_SECONDS) as tx:
+            counts = await count_by_status(tx, [campaign.id], campaign.created_at, LONG_SECONDS)
+        return counts[campaign.id]
+
+    async def _each(
+        self, found: Sequence[CampaignRow], work: Callable[[CampaignRow], Awaitable[None]]
+    ) -> None:
+        """Work on each; what fails for one is raised when the others have had theirs. Without RabbitMQ none has."""
+        failed: RetryLater | None = None
+        for campaign in found:
+            try:
+                await work(campaign)
+            except BrokerUnavailable:
+                raise
+            except RetryLater as exc:
+                log.warning("campaign_not_moved", campaign_id=str(campaign.id), error=str(exc))
+                failed = exc
+        if failed is not None:
+            raise failed
 
     async def purge(self) -> bool:
-        """Forget recipients 30 days after their campaign's end, a page at a time."""
-        async with self._db.transaction(timeout=30.0) as tx:
-            purged = await store.purge(tx, now() - RECIPIENTS_KEPT, PURGED_AT_ONCE)
-        return purged > 0
+        """Forget recipients and parts 30 days after their campaign's end, a page of one campaign at a time."""
+        async with self._db.transaction(LONG_SECONDS) as tx:
+            campaign_id = await store.find_unpurged(tx, now() - RECIPIENTS_KEPT)
+            if campaign_id is None:
+                return False
+            gone = await store.purge_recipients(tx, campaign_id, PURGED_AT_ONCE, LONG_SECONDS)
+            if gone < PURGED_AT_ONCE:
+                await store.purged(tx, campaign_id, now())
+        return True
 
     async def watch(self) -> None:
         """Say which campaigns have not moved for longer than they may."""

@@ -30,14 +30,19 @@ OPERATIONS: Final = (
         "POST", "/v1/campaigns/estimate", creating.estimate, "What a campaign would come to", _TAG,
         scope="campaigns:read", body=schemas.CreateCampaign,
         answers={200: schemas.CampaignEstimate}, problems=_SUBMIT,
+        description="The list is read and priced as a submission would, and nothing is written. Few run at a time: "
+        "503 `overloaded` when too many wait.",
     ),
     Operation(
         "GET", "/v1/campaigns", reading.list_all, "List campaigns", _TAG,
         scope="campaigns:read", query=schemas.CampaignQuery, answers={200: schemas.CampaignList},
+        description="Newest first. In `totals`, `contacts`, `waiting` and `refused` are exact. While messages still "
+        "move they are not counted for a list: all of them are `queued` until the campaign is completed, then `sent`. "
+        "`GET /v1/campaigns/{id}` counts them; once all have ended the list has that count too.",
     ),
     Operation(
         "GET", "/v1/campaigns/{id}", reading.read, "One campaign", _TAG,
-        scope="campaigns:read", answers={200: schemas.Campaign},
+        scope="campaigns:read", answers={200: schemas.Campaign}, description="`totals` are counted now.",
     ),
     Operation(
         "GET", "/v1/campaigns/{id}/recipients", reading.list_recipients, "Its recipients, and who was refused", _TAG,

@@ -1,11 +1,11 @@
 """POST /v1/campaigns and /v1/campaigns/estimate."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any
 
 from starlette.responses import Response
 
-from sema_common.messages.campaigns import CampaignRow, campaign_object
+from sema_common.messages.campaigns import campaign_object
 from sema_common.platform import telemetry
 from sema_common.platform.db import Tx
 from sema_common.values.clock import now
@@ -13,9 +13,8 @@ from sema_common.values.ids import new_id
 from sema_common.values.money import Money
 from sema_common.values.segments import measure
 from sema_common.values.templates import Template
-from sema_main_api.campaigns import rules, schemas, submitting
+from sema_main_api.campaigns import estimating, rules, schemas, submitting
 from sema_main_api.campaigns.endpoints.deps import Deps, audit_of
-from sema_main_api.campaigns.store import recipients
 from sema_main_api.campaigns.store.campaigns import NewCampaign
 from sema_main_api.http.bodies import read_body
 from sema_main_api.http.callers import Caller
@@ -24,8 +23,6 @@ from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.senders import approved_sender
 from sema_main_api.http.store import write_audit
-
-SAMPLES: Final = 3
 
 
 async def create(deps: Deps, request: Request, caller: Caller) -> Response:
@@ -41,7 +38,7 @@ async def create(deps: Deps, request: Request, caller: Caller) -> Response:
         await write_audit(tx, audit_of(caller, request, "campaign.submitted", row.id, row.status))
         return Created(row.id, body, status=202)
 
-    async with deps.turn():
+    async with deps.submissions.turn():
         response = await create_once(
             deps.pipeline, request, caller, "campaign", submit, timeout=submitting.SUBMIT_SECONDS
         )
@@ -49,46 +46,30 @@ async def create(deps: Deps, request: Request, caller: Caller) -> Response:
     return response
 
 
-class _Estimated(Exception):
-    """Carries an estimate out of the transaction that is rolled back."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        self.body = body
-
-
 async def estimate(deps: Deps, request: Request, caller: Caller) -> Response:
-    """What a submission would come to: the same steps, and then nothing is kept. Credit is not looked at."""
+    """What a submission would come to, read and not written. Credit is not looked at."""
     wanted = await read_body(request, schemas.CreateCampaign)
     new, template = await drafted(deps, wanted, caller)
-    try:
-        async with deps.turn(), deps.pipeline.transaction(submitting.SUBMIT_SECONDS) as tx:
-            row = await submitting.submit(
-                tx, new, template, caller, deps.reference.current, now(), reserving=False
-            )
-            first = await recipients.recipients(tx, row.id, submitting.BEFORE_ALL, SAMPLES)
-            raise _Estimated(estimate_object(row, template, first))
-    except _Estimated as estimated:
-        return json_response(estimated.body)
+    async with deps.estimates.turn(), deps.pipeline.transaction(submitting.SUBMIT_SECONDS) as tx:
+        found = await estimating.estimate(tx, new, template, caller, deps.reference.current, now())
+    return json_response(estimate_object(found, new, template))
 
 
-def estimate_object(
-    row: CampaignRow, template: Template, first: Sequence[recipients.Recipient]
-) -> dict[str, Any]:
+def estimate_object(found: estimating.Estimate, new: NewCampaign, template: Template) -> dict[str, Any]:
     """The answer to an estimate."""
-    whole = campaign_object(row, {})
     samples = []
-    for one in first:
+    for one in found.first:
         text = template.render(one.fields or {})
         cut = measure(text or " ")
         samples.append(
             {"phone": one.msisdn, "text": text, "encoding": cut.encoding, "segments": cut.segments}
         )
     return {
-        "contacts": row.contacts,
-        "refused": row.refused,
-        "skipped": whole["skipped"],
-        "missing_values": row.missing,
-        "cost_estimate": Money(row.estimate, row.currency).wire(),
+        "contacts": found.quote.contacts,
+        "refused": found.quote.refused,
+        "skipped": asdict(found.skipped),
+        "missing_values": found.quote.missing,
+        "cost_estimate": Money(found.quote.total, new.currency).wire(),
         "samples": samples,
     }
 

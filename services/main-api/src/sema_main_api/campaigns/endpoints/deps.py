@@ -16,7 +16,8 @@ from sema_main_api.http.store import Audit
 from sema_main_api.http.tenants import TenantReads
 
 AT_ONCE: Final = 2
-"""Submissions that write their recipients at a time: a long list may not take the pool or the disk alone."""
+"""Submissions that write their recipients at a time, and estimates that read them: a long list may not take the pool
+or the disk alone."""
 
 WAITING: Final = 20
 
@@ -29,28 +30,36 @@ class ReferenceData(Protocol):
     async def senders(self, account_id: UUID, wanted: str) -> frozenset[str]: ...
 
 
+class Gate:
+    """Lets few at a time through."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn; Overloaded when too many wait already."""
+        if self._waiting >= WAITING:
+            raise Overloaded("too many campaigns are being submitted or estimated", after=5.0)
+        self._waiting += 1
+        try:
+            async with self._places:
+                yield
+        finally:
+            self._waiting -= 1
+
+
 @dataclass(slots=True)
 class Deps:
-    """`wake` tells the scheduler that there is something to do."""
+    """`wake` tells the scheduler that there is something to do. Estimates never wait in a submission's way."""
 
     tenant: TenantReads
     pipeline: Database
     reference: ReferenceData
     wake: Callable[[], object]
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    waiting: int = 0
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn to submit; Overloaded when too many wait already."""
-        if self.waiting >= WAITING:
-            raise Overloaded("too many campaigns are being submitted", after=5.0)
-        self.waiting += 1
-        try:
-            async with self.gate:
-                yield
-        finally:
-            self.waiting -= 1
+    submissions: Gate = field(default_factory=Gate)
+    estimates: Gate = field(default_factory=Gate)
 
 
 def audit_of(

@@ -1,6 +1,5 @@
 """GET /v1/campaigns, one campaign and its recipients: read behind the tenant's wall."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,6 @@ from starlette.responses import Response
 from sema_common.messages.campaigns import CampaignRow, campaign_object
 from sema_common.messages.store.campaigns import count_by_status
 from sema_common.platform.db import Tx
-from sema_common.values.clock import now
 from sema_main_api.campaigns import rules, schemas, submitting
 from sema_main_api.campaigns.endpoints.deps import Deps
 from sema_main_api.campaigns.store import campaigns, recipients
@@ -21,23 +19,26 @@ from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 
 
-async def show(tx: Tx, rows: Sequence[CampaignRow]) -> dict[UUID, dict[str, Any]]:
-    """The objects of these campaigns; messages are counted where they still move."""
-    moving = [row for row in rows if row.totals is None and row.started_at is not None]
-    since = min((row.created_at for row in moving), default=now())
-    counts = await count_by_status(tx, [row.id for row in moving], since) if moving else {}
-    return {row.id: campaign_object(row, row.totals or counts.get(row.id, {})) for row in rows}
+async def show(tx: Tx, row: CampaignRow) -> dict[str, Any]:
+    """The campaign's object; its messages are counted while they still move."""
+    totals = row.totals
+    if totals is None and row.started_at is not None:
+        totals = (await count_by_status(tx, [row.id], row.created_at))[row.id]
+    return campaign_object(row, totals or {})
 
 
 async def list_all(deps: Deps, request: Request, caller: Caller) -> Response:
-    """The account's campaigns, newest first."""
+    """The account's campaigns, newest first, from their rows alone: no message is counted for a list."""
     query = read_query(request, schemas.CampaignQuery)
     pager = Pager("campaigns", caller.account_id, query)
     before = pager.after(UUID)
     async with deps.tenant.of(caller) as tx:
         rows = await campaigns.page(tx, caller.account_id, before, query.status, pager.fetch)
-        objects = await show(tx, rows[: pager.limit])
-    return json_response(pager.page(rows, lambda row: objects[row.id], lambda row: row.id))
+    return json_response(
+        pager.page(
+            rows, lambda row: campaign_object(row, row.totals or rules.uncounted(row)), lambda row: row.id
+        )
+    )
 
 
 async def read(deps: Deps, request: Request, caller: Caller) -> Response:
@@ -46,8 +47,8 @@ async def read(deps: Deps, request: Request, caller: Caller) -> Response:
         row = await campaigns.read(tx, request.path_id(), caller.account_id)
         if row is None:
             raise not_found()
-        objects = await show(tx, [row])
-    return json_response(objects[row.id])
+        body = await show(tx, row)
+    return json_response(body)
 
 
 async def list_recipients(deps: Deps, request: Request, caller: Caller) -> Response:

@@ -8,21 +8,29 @@ from uuid import UUID
 
 from sema_common.platform.db import Tx
 
-# In the order of the list's index, so that nothing is sorted; the unique number leaves repeated ones out.
-SQL_COPY_RECIPIENTS: Final[LiteralString] = """
-INSERT INTO core.campaign_recipients (campaign_id, tenant_id, country, seq, contact_id, msisdn, mno, fields)
-SELECT $1, $2, c.country, row_number() OVER (ORDER BY c.id), c.id, c.msisdn, c.mno,
-       CASE WHEN cardinality($5::text[]) > 0 THEN (
-           SELECT COALESCE(jsonb_object_agg(f.name, f.value), '{}') FROM (
-               SELECT n.name, CASE n.name WHEN 'phone' THEN c.msisdn
-                                          WHEN 'name' THEN COALESCE(c.name, c.attributes->>'name')
-                                          ELSE c.attributes->>n.name END AS value
-               FROM unnest($5::text[]) AS n(name)) AS f
-           WHERE btrim(f.value) <> '') END
+VALUES: Final[LiteralString] = """
+CASE WHEN cardinality($3::text[]) > 0 THEN (
+    SELECT COALESCE(jsonb_object_agg(f.name, f.value), '{}') FROM (
+        SELECT n.name, CASE n.name WHEN 'phone' THEN c.msisdn
+                                   WHEN 'name' THEN COALESCE(c.name, c.attributes->>'name')
+                                   ELSE c.attributes->>n.name END AS value
+        FROM unnest($3::text[]) AS n(name)) AS f
+    WHERE btrim(f.value) <> '') END
+"""
+"""A contact's values for the merge fields $3."""
+
+ELIGIBLE: Final[LiteralString] = """
 FROM core.contacts c
-WHERE c.contact_list_id = $3 AND c.validity = 'valid' AND c.msisdn IS NOT NULL AND c.country IS NOT NULL
-  AND NOT EXISTS (SELECT FROM core.suppressions s WHERE s.account_id = $4 AND s.msisdn = c.msisdn)
-ORDER BY c.id
+WHERE c.contact_list_id = $1 AND c.validity = 'valid' AND c.msisdn IS NOT NULL AND c.country IS NOT NULL
+  AND NOT EXISTS (SELECT FROM core.suppressions s WHERE s.account_id = $2 AND s.msisdn = c.msisdn)
+"""
+"""Who of the list $1 may be written to by the account $2: a submission copies them, an estimate only reads them."""
+
+# In the order of the list's index, so that nothing is sorted; the unique number leaves repeated ones out.
+SQL_COPY_RECIPIENTS: Final[LiteralString] = f"""
+INSERT INTO core.campaign_recipients (campaign_id, tenant_id, country, seq, contact_id, msisdn, mno, fields)
+SELECT $4, $5, c.country, row_number() OVER (ORDER BY c.id), c.id, c.msisdn, c.mno, {VALUES}
+{ELIGIBLE} ORDER BY c.id
 ON CONFLICT ON CONSTRAINT uq_campaign_recipients_msisdn DO NOTHING
 """
 
@@ -57,17 +65,21 @@ async def copy_recipients(
     timeout: float,
 ) -> Skipped:
     """Make the valid contacts of the list, each number once and without opt-outs, the campaign's recipients."""
-    listed = list_id, account_id
     status = await tx.execute(
-        SQL_COPY_RECIPIENTS, campaign_id, tenant_id, *listed, list(fields), timeout=timeout
+        SQL_COPY_RECIPIENTS, list_id, account_id, list(fields), campaign_id, tenant_id, timeout=timeout
     )
-    copied = int(status.split()[-1])
+    return await count_skipped(tx, list_id, account_id, int(status.split()[-1]), timeout)
+
+
+async def count_skipped(tx: Tx, list_id: UUID, account_id: UUID, taken: int, timeout: float) -> Skipped:
+    """Why the others of the list are no recipients, when `taken` are."""
+    listed = list_id, account_id
     counted = await tx.fetchrow(SQL_COUNT_CONTACTS, *listed, timeout=timeout)
     assert counted is not None
     suppressed = (
         await tx.fetchval(SQL_COUNT_SUPPRESSED, *listed, timeout=timeout) if counted["suppressions"] else 0
     )
-    duplicates = max(0, counted["valid"] - suppressed - copied)
+    duplicates = max(0, counted["valid"] - suppressed - taken)
     return Skipped(suppressed, duplicates, counted["invalid"])
 
 

@@ -11,14 +11,22 @@ from sema_common.messages.campaigns import COLUMNS, CampaignRow, campaign_row
 from sema_common.platform.db import Tx
 
 # Which campaigns an instance expands is decided here, in one statement: a row goes to one of those who ask at once.
+# Every account's first comes before anybody's second, so that many campaigns of one account keep no place from others;
+# suspended accounts take none.
 SQL_CLAIM: Final[LiteralString] = f"""
+WITH waiting AS (
+    SELECT c.id, row_number() OVER (PARTITION BY c.account_id ORDER BY c.id) AS turn
+    FROM core.campaigns c JOIN core.accounts a ON a.id = c.account_id AND a.status = 'active'
+    WHERE c.status IN ('queued', 'sending') AND c.expanded_at IS NULL AND (c.wake_at IS NULL OR c.wake_at <= $3)
+      AND (c.claimed_by = $1 OR c.claimed_until IS NULL OR c.claimed_until < now())
+)
 UPDATE core.campaigns c SET claimed_by = $1, claimed_until = now() + $2::interval
 FROM core.accounts a
-WHERE a.id = c.account_id AND a.status = 'active' AND c.id IN (
-    SELECT id FROM core.campaigns
-    WHERE status IN ('queued', 'sending') AND expanded_at IS NULL AND (wake_at IS NULL OR wake_at <= $3)
-      AND (claimed_by = $1 OR claimed_until IS NULL OR claimed_until < now())
-    ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)
+WHERE a.id = c.account_id AND c.id IN (
+    SELECT k.id FROM core.campaigns k JOIN waiting w ON w.id = k.id
+    WHERE k.status IN ('queued', 'sending') AND k.expanded_at IS NULL
+      AND (k.claimed_by = $1 OR k.claimed_until IS NULL OR k.claimed_until < now())
+    ORDER BY w.turn, k.id LIMIT $4 FOR NO KEY UPDATE OF k SKIP LOCKED)
 RETURNING {COLUMNS}, a.tier
 """
 

@@ -74,9 +74,9 @@ ORDER BY c.id LIMIT $1
 """
 
 
-async def find_finished(tx: Tx, at_most: int) -> list[CampaignRow]:
+async def find_finished(tx: Tx, at_most: int, timeout: float) -> list[CampaignRow]:
     """Campaigns all of whose messages have been submitted, or ended otherwise."""
-    return [campaign_row(row) for row in await tx.fetch(SQL_FIND_FINISHED, at_most)]
+    return [campaign_row(row) for row in await tx.fetch(SQL_FIND_FINISHED, at_most, timeout=timeout)]
 
 
 SQL_COMPLETE: Final[LiteralString] = """
@@ -99,9 +99,9 @@ ORDER BY c.completed_at LIMIT $2
 """
 
 
-async def find_unsettled(tx: Tx, before: datetime, at_most: int) -> list[CampaignRow]:
+async def find_unsettled(tx: Tx, before: datetime, at_most: int, timeout: float) -> list[CampaignRow]:
     """Completed campaigns none of whose messages moves any more, or that ended before `before`."""
-    return [campaign_row(row) for row in await tx.fetch(SQL_FIND_UNSETTLED, before, at_most)]
+    return [campaign_row(row) for row in await tx.fetch(SQL_FIND_UNSETTLED, before, at_most, timeout=timeout)]
 
 
 SQL_SETTLE: Final[LiteralString] = "UPDATE core.campaigns SET totals = $2 WHERE id = $1"
@@ -112,22 +112,41 @@ async def settle(tx: Tx, campaign_id: UUID, totals: Mapping[str, int]) -> None:
     await tx.execute(SQL_SETTLE, campaign_id, totals)
 
 
-SQL_PURGE: Final[LiteralString] = """
-DELETE FROM core.campaign_recipients WHERE ctid = ANY(ARRAY(
-    SELECT r.ctid FROM core.campaign_recipients r
-    WHERE r.campaign_id = (
-        SELECT c.id FROM core.campaigns c
-        WHERE c.status IN ('completed', 'rejected', 'cancelled') AND c.moved_at < $1
-          AND EXISTS (SELECT FROM core.campaign_recipients x WHERE x.campaign_id = c.id)
-        ORDER BY c.id LIMIT 1)
-    LIMIT $2))
+# By the partial index of those that still have recipients, the oldest end first.
+SQL_FIND_UNPURGED: Final[LiteralString] = """
+SELECT id FROM core.campaigns
+WHERE status IN ('completed', 'rejected', 'cancelled') AND purged_at IS NULL AND moved_at < $1
+ORDER BY moved_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
-async def purge(tx: Tx, before: datetime, at_most: int) -> int:
-    """Delete recipients of a campaign that ended before `before`, a bounded number at a time."""
-    status = await tx.execute(SQL_PURGE, before, at_most, timeout=30)
+async def find_unpurged(tx: Tx, before: datetime) -> UUID | None:
+    """Lock a campaign that ended before `before` and still has its recipients."""
+    found: UUID | None = await tx.fetchval(SQL_FIND_UNPURGED, before)
+    return found
+
+
+SQL_PURGE_RECIPIENTS: Final[LiteralString] = """
+DELETE FROM core.campaign_recipients WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM core.campaign_recipients WHERE campaign_id = $1 LIMIT $2))
+"""
+
+
+async def purge_recipients(tx: Tx, campaign_id: UUID, at_most: int, timeout: float) -> int:
+    """Delete recipients of the campaign, a bounded number at a time; how many."""
+    status = await tx.execute(SQL_PURGE_RECIPIENTS, campaign_id, at_most, timeout=timeout)
     return int(status.split()[-1])
+
+
+SQL_PURGED: Final[LiteralString] = """
+WITH parts AS (DELETE FROM core.campaign_parts WHERE campaign_id = $1)
+UPDATE core.campaigns SET purged_at = $2 WHERE id = $1
+"""
+
+
+async def purged(tx: Tx, campaign_id: UUID, at: datetime) -> None:
+    """Its last recipient is gone: so are its parts, and it is not looked at again."""
+    await tx.execute(SQL_PURGED, campaign_id, at)
 
 
 @dataclass(frozen=True, slots=True)
