@@ -12,6 +12,7 @@ import pytest
 
 from sema_common.platform.db import Database
 from sema_main_api.contacts.endpoints import contacts as endpoints
+from sema_main_api.contacts.store import jobs
 
 Headers = dict[str, str]
 NewList = Callable[..., Awaitable[str]]
@@ -104,12 +105,37 @@ async def waits_for_a_lock(owner: Database, call: asyncio.Task[Any]) -> bool:
     return False
 
 
+# A delete follows foreign keys in the order in which they were made: now it comes to contacts before their jobs.
+CONTACTS_FIRST = """
+ALTER TABLE core.contact_validation_jobs DROP CONSTRAINT contact_validation_jobs_contact_list_id_fkey,
+    ADD FOREIGN KEY (contact_list_id) REFERENCES core.contact_lists (id) ON DELETE CASCADE
+"""
+
+
+async def test_a_contact_is_corrected_while_its_list_is_being_deleted(
+    filled: Filled, owner: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = f"{filled.path}/contacts/{(await filled.contact('Bob'))['id']}"
+    real = jobs.insert_job
+    deleting: list[asyncio.Task[httpx.Response]] = []
+
+    async def insert(*args: Any) -> jobs.JobRow:
+        deleting.append(asyncio.create_task(filled.call("DELETE", filled.path)))
+        assert await waits_for_a_lock(owner, deleting[0])
+        return await real(*args)
+
+    monkeypatch.setattr(jobs, "insert_job", insert)
+    corrected = await filled.call("PATCH", bob, json={"phone": "+254733123456"})
+    assert (corrected.status_code, (await deleting[0]).status_code) == (200, 204)
+
+
 @pytest.mark.parametrize("status", ["running", "aborted"])
 async def test_a_list_is_deleted_while_its_contacts_are_judged(
     filled: Filled, owner: Database, status: str
 ) -> None:
     job = UUID(filled.job)
     await owner.execute("UPDATE core.contact_validation_jobs SET status = $2 WHERE id = $1", job, status)
+    await owner.execute(CONTACTS_FIRST)
     async with owner.transaction(20) as tx:  # as phone-validator's chunk, and a correction, hold them
         await tx.execute("SELECT FROM core.contact_validation_jobs WHERE id = $1 FOR NO KEY UPDATE", job)
         deleting = asyncio.create_task(filled.call("DELETE", filled.path))
