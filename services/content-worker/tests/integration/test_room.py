@@ -1,13 +1,10 @@
 """The whole room against real stores, under its own database role."""
 
 import asyncio
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -28,24 +25,14 @@ from sema_content_worker.app import open_room
 from sema_content_worker.clients import Verdicts, cache_key
 from sema_content_worker.handlers import Screener
 from sema_content_worker.settings import Settings
+from tests.kit import seeds
 from tests.kit.fixtures import TestDatabase
+from tests.kit.rooms import Shelf, eventually, process
 
 ROLE = "content_worker_pipeline"
 CLEAN = "Dear {{name}}, your parcel is ready at our Nairobi shop."
 RESERVED = Decimal("12.5000")
 BALANCE = Decimal("100.0000")
-
-T = TypeVar("T")
-
-
-async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
-    """What `look` finds, once it finds something; within 20 s."""
-    async with asyncio.timeout(20):
-        while True:
-            found = await look()
-            if found is not None:
-                return found
-            await asyncio.sleep(0.02)
 
 
 class Campaigns:
@@ -56,19 +43,13 @@ class Campaigns:
 
     async def submit(self, message: str, status: str = "submitted") -> ScreenCampaign:
         """A campaign with its reservation; the message that main-api would publish."""
-        account, list_, campaign = new_id(), new_id(), new_id()
+        list_, campaign = new_id(), new_id()
         async with self.owner.transaction() as tx:
-            await tx.execute(
-                """INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency,
-                   webhook_secret) VALUES ($1, $1, $1, 'A', 'direct', 'starter', 'KES', '')""",
-                account,
-            )
+            account = await seeds.open_account(tx, balance=str(BALANCE - RESERVED))
             await tx.execute(
                 "INSERT INTO core.contact_lists (id, tenant_id, account_id, name) VALUES ($1, $2, $2, 'L')",
                 *(list_, account),
             )
-            await ledger.open_balance(tx, account, account, "KES")
-            await ledger.adjust(tx, account, BALANCE - RESERVED, account, "opening")
             await tx.execute(
                 """INSERT INTO core.campaigns (id, tenant_id, account_id, billing_account_id, contact_list_id,
                    name, sender, message, status, currency, reserved)
@@ -196,27 +177,13 @@ async def test_a_repeat_publishes_again_but_does_nothing_again(
     assert await campaigns.balance(message.account_id) == BALANCE
 
 
-class Shelf:
-    """A broker that remembers what was published, or is away."""
-
-    def __init__(self) -> None:
-        self.published: list[Facts] = []
-        self.away = False
-
-    async def publish(self, queue: str, message: Facts, **_: Any) -> None:
-        assert queue == "webhooks.outbound"
-        if self.away:
-            raise BrokerUnavailable("away")
-        self.published.append(message)
-
-
 def delivery(message: ScreenCampaign) -> Delivery[ScreenCampaign]:
     return Delivery(message=message, event_id=event_id(message.campaign_id), queue=SMS_CONTENT)
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> Shelf[Facts]:
+    return Shelf("webhooks.outbound")
 
 
 @pytest.fixture
@@ -226,13 +193,13 @@ async def cache(redis_url: str) -> AsyncIterator[Cache]:
 
 
 @pytest.fixture
-async def screener(database: TestDatabase, shelf: Shelf, cache: Cache) -> AsyncIterator[Screener]:
+async def screener(database: TestDatabase, shelf: Shelf[Facts], cache: Cache) -> AsyncIterator[Screener]:
     async with Database.open(database.dsn(ROLE), name="test") as db:
         yield Screener(db, shelf, Verdicts(cache))  # type: ignore[arg-type]  # publish is all that it calls
 
 
 async def test_a_verdict_whose_publish_failed_is_told_by_the_next_delivery(
-    campaigns: Campaigns, screener: Screener, shelf: Shelf
+    campaigns: Campaigns, screener: Screener, shelf: Shelf[Facts]
 ) -> None:
     await campaigns.block("word", "forbidden")
     message = await campaigns.submit("forbidden")
@@ -248,7 +215,7 @@ async def test_a_verdict_whose_publish_failed_is_told_by_the_next_delivery(
 
 @pytest.mark.parametrize("status", ["approved", "scheduled", "sending", "cancelled", "completed"])
 async def test_a_campaign_that_waits_for_no_verdict_is_left_alone(
-    campaigns: Campaigns, screener: Screener, shelf: Shelf, status: str
+    campaigns: Campaigns, screener: Screener, shelf: Shelf[Facts], status: str
 ) -> None:
     await campaigns.block("word", "forbidden")
     message = await campaigns.submit("forbidden", status)
@@ -259,7 +226,7 @@ async def test_a_campaign_that_waits_for_no_verdict_is_left_alone(
 
 
 async def test_a_cancellation_that_was_quicker_wins(
-    campaigns: Campaigns, screener: Screener, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    campaigns: Campaigns, screener: Screener, shelf: Shelf[Facts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await campaigns.block("word", "forbidden")
     message = await campaigns.submit("forbidden")
@@ -345,7 +312,7 @@ async def test_a_verdict_is_kept_for_a_day_under_the_version_of_the_rules(
 
 
 async def test_without_redis_a_campaign_is_judged_all_the_same(
-    campaigns: Campaigns, database: TestDatabase, shelf: Shelf
+    campaigns: Campaigns, database: TestDatabase, shelf: Shelf[Facts]
 ) -> None:
     async with (
         Database.open(database.dsn(ROLE), name="test") as db,
@@ -398,26 +365,17 @@ async def test_sigterm_ends_it_cleanly_and_nothing_is_lost(
     settings = Settings(
         environment="test", amqp_url=vhost, database_url=database.dsn(ROLE), redis_url=redis_url
     )
-    environment = {
-        "PATH": os.environ["PATH"],
-        "ENVIRONMENT": "test",
+    urls = {
         "AMQP_URL": settings.amqp_url,
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
-        "OPS_HOST": "127.0.0.1",
-        "OPS_PORT": "0",
     }
     messages = [await campaigns.submit(f"{CLEAN} {number}") for number in range(40)]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sema_content_worker", env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    for message in messages:
-        await publish(bus, message)
-    await campaigns.screened(messages[0].campaign_id)
-    process.send_signal(signal.SIGTERM)
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    assert b"parcel" not in out
+    async with process("sema_content_worker", **urls) as end:
+        for message in messages:
+            await publish(bus, message)
+        await campaigns.screened(messages[0].campaign_id)
+        assert b"parcel" not in await end()
     readiness = Readiness()
     room = Room("content-worker", settings, readiness)
     await open_room(room, settings)

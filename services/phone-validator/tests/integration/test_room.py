@@ -1,11 +1,7 @@
 """The whole room against real stores, under its own database role."""
 
-import asyncio
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -24,7 +20,9 @@ from sema_phone_validator import handlers, store
 from sema_phone_validator.app import open_room
 from sema_phone_validator.handlers import Validator
 from sema_phone_validator.settings import Settings
+from tests.kit import seeds
 from tests.kit.fixtures import TestDatabase
+from tests.kit.rooms import Shelf, eventually, process
 
 ROLE = "phone_validator_pipeline"
 PHONES = ["0712345678", "+254712345679", "0733 123 456", "0712FLOWER", "071234567", "+2250707123456", ""]
@@ -40,13 +38,9 @@ class Lists:
 
     async def upload(self, phones: Sequence[str], country: str | None = "KE") -> ValidateContacts:
         """A list of pending contacts with its job; the message that main-api would publish."""
-        account, list_, job = new_id(), new_id(), new_id()
+        list_, job = new_id(), new_id()
         async with self._owner.transaction(30) as tx:
-            await tx.execute(
-                """INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency,
-                   webhook_secret) VALUES ($1, $1, $1, 'A', 'direct', 'starter', 'KES', '')""",
-                account,
-            )
+            account = await seeds.open_account(tx)
             await tx.execute(
                 """INSERT INTO core.contact_lists (id, tenant_id, account_id, name, default_country)
                    VALUES ($1, $2, $2, 'L', $3)""",
@@ -83,16 +77,6 @@ class Lists:
             return job if job["status"] == "completed" else None
 
         return await eventually(is_completed)
-
-
-async def eventually(look: Callable[[], Awaitable[Row | None]]) -> Row:
-    """What `look` finds, once it finds something; within 20 s."""
-    async with asyncio.timeout(20):
-        while True:
-            found = await look()
-            if found is not None:
-                return found
-            await asyncio.sleep(0.02)
 
 
 def assert_counted(job: Row, times: int = 1) -> None:
@@ -198,34 +182,23 @@ async def test_a_crash_in_the_middle_counts_nothing_twice(
     assert_counted(await lists.completed(message.job_id), times=3)
 
 
-class Shelf:
-    """A broker that only remembers what was published."""
-
-    def __init__(self) -> None:
-        self.published: list[ValidateContacts] = []
-
-    async def publish(self, queue: str, message: ValidateContacts, **_: Any) -> None:
-        assert queue == CONTACTS_VALIDATE
-        self.published.append(message)
-
-
 def delivery(message: ValidateContacts) -> Delivery[ValidateContacts]:
     return Delivery(message=message, event_id=event_id(message.job_id), queue=CONTACTS_VALIDATE)
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> Shelf[ValidateContacts]:
+    return Shelf(CONTACTS_VALIDATE)
 
 
 @pytest.fixture
-async def validator(database: TestDatabase, shelf: Shelf) -> AsyncIterator[Validator]:
+async def validator(database: TestDatabase, shelf: Shelf[ValidateContacts]) -> AsyncIterator[Validator]:
     async with Database.open(database.dsn(ROLE), name="test") as db:
         yield Validator(db, shelf)  # type: ignore[arg-type]  # publish is all that it calls
 
 
 async def test_the_rest_of_a_long_job_waits_for_another_turn(
-    lists: Lists, validator: Validator, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    lists: Lists, validator: Validator, shelf: Shelf[ValidateContacts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handlers, "CHUNK", 2)
     monkeypatch.setattr(handlers, "CHUNKS_PER_TURN", 2)
@@ -292,7 +265,7 @@ async def test_nothing_is_judged_by_an_empty_registry_and_a_change_is_noticed(
 
 
 async def test_a_job_that_went_with_its_list_or_is_another_accounts_is_no_work(
-    lists: Lists, validator: Validator, shelf: Shelf
+    lists: Lists, validator: Validator, shelf: Shelf[ValidateContacts]
 ) -> None:
     message = await lists.upload(PHONES)
     await validator.handle(delivery(message.model_copy(update={"account_id": new_id()})))
@@ -362,28 +335,16 @@ async def test_sigterm_ends_the_turn_and_another_instance_goes_on(
 ) -> None:
     settings = Settings(environment="test", amqp_url=vhost, database_url=database.dsn(ROLE))
     message = await lists.upload(PHONES * 6_000)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "ENVIRONMENT": "test",
-        "AMQP_URL": settings.amqp_url,
-        "DATABASE_URL": settings.database_url,
-        "OPS_HOST": "127.0.0.1",
-        "OPS_PORT": "0",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sema_phone_validator", env=environment, stdout=asyncio.subprocess.PIPE
-    )
     await publish(bus, message)
 
     async def has_begun() -> Row | None:
         job = await lists.job(message.job_id)
         return job if job["processed"] else None
 
-    await eventually(has_begun)
-    process.send_signal(signal.SIGTERM)
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    assert b"712345679" not in out
+    urls = {"AMQP_URL": settings.amqp_url, "DATABASE_URL": settings.database_url}
+    async with process("sema_phone_validator", **urls) as end:
+        await eventually(has_begun)
+        assert b"712345679" not in await end()
     job = await lists.job(message.job_id)
     assert job["processed"] == job["valid"] + job["invalid"] < 42_000
     room = Room("phone-validator", settings, Readiness())
