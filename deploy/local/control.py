@@ -90,9 +90,13 @@ def down(layout: Layout) -> None:
 
 
 def discard(layout: Layout) -> None:
-    """Kills everything at once, for a stack whose data nobody will need again; returns when all are gone."""
+    """Kills everything at once, for a stack whose data nobody will need again; returns when all are gone.
+
+    What runs is what the pid files say: the environment that the stack was started with may be gone.
+    """
     pids = [pid] if (pid := supervisor_pid(layout)) else []
-    pids += [found[0] for name in programs(layout) if (found := left_behind(layout, name))]
+    names = sorted(path.stem for path in layout.run.glob("*.pid") if path.stem != "supervisor")
+    pids += [found[0] for name in names if (found := left_behind(layout, name))]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
@@ -227,7 +231,7 @@ def _roll_logs(layout: Layout) -> None:
 
 async def _stop_left_behind(layout: Layout) -> None:
     """Services first, then the stores, epmd last: the order of the supervisor."""
-    for group in (services.SERVICES, ("sandbox",), ("postgres", "redis", "rabbitmq"), ("epmd",)):
+    for group in (services.SERVICES, ("sandbox", "proxies"), ("postgres", "redis", "rabbitmq"), ("epmd",)):
         await asyncio.gather(*(_stop_one(layout, name) for name in group))
 
 
@@ -235,7 +239,9 @@ async def _stop_one(layout: Layout, name: str) -> None:
     found = left_behind(layout, name)
     if found is not None:
         say(f"stopping {name} (pid {found[0]}), which had no supervisor")
-        await Process(found[0], None).stop(programs(layout)[name])
+        secrets = load(layout.secrets_file)
+        every = (*stores.programs(layout, secrets), *services.every(layout, secrets))
+        await Process(found[0], None).stop(next(p for p in every if p.name == name))
     layout.pid_file(name).unlink(missing_ok=True)
 
 

@@ -31,11 +31,18 @@ AFRICASTALKING_USERNAME: Final = "semalink"
 
 
 PROXIED: Final = ("postgres", "redis", "rabbitmq")
+PROXIES: Final = "proxies"
 
 
 def programs(layout: Layout, secrets: Mapping[str, str]) -> list[Program]:
+    """What a stack of this environment runs."""
+    return [p for p in every(layout, secrets) if p.name != PROXIES or proxied()]
+
+
+def every(layout: Layout, secrets: Mapping[str, str]) -> list[Program]:
+    """All there are, also what only stacks with proxies run."""
     own = [_sandbox(layout, secrets), *(_service(layout, secrets, name) for name in SERVICES)]
-    return [_proxies(layout), *own] if proxied() else own
+    return [_proxies(layout), *own]
 
 
 def proxied() -> bool:
@@ -131,7 +138,7 @@ def _service(layout: Layout, secrets: Mapping[str, str], name: str) -> Program:
         env=_through_proxies(layout, environment(layout, secrets, name)),
         cwd=ROOT,
         ready=lambda: probes.http(f"{layout.http(f'{name}-ops')}/readyz"),
-        needs=("bootstrap", "redis", "rabbitmq", "sandbox", *(("proxies",) if proxied() else ())),
+        needs=("bootstrap", "redis", "rabbitmq", "sandbox", *((PROXIES,) if proxied() else ())),
         ports=(layout.port(f"{name}-ops"), *public),
     )
 
@@ -178,18 +185,18 @@ def _through_proxies(layout: Layout, env: dict[str, str]) -> dict[str, str]:
 def _proxies(layout: Layout) -> Program:
     pairs = [f"{name}={layout.port(f'{name}-proxy')}:{layout.port(name)}" for name in PROXIED]
     return Program(
-        name="proxies",
+        name=PROXIES,
         command=(
             sys.executable,
             "-m",
             "deploy.local.proxies",
             "--control",
-            str(layout.port("proxies")),
+            str(layout.port(PROXIES)),
             *pairs,
         ),
         env=inherited(),
         cwd=ROOT,
-        ready=lambda: probes.http(f"{layout.http('proxies')}/healthz"),
-        ports=(layout.port("proxies"), *(layout.port(f"{name}-proxy") for name in PROXIED)),
+        ready=lambda: probes.http(f"{layout.http(PROXIES)}/healthz"),
+        ports=(layout.port(PROXIES), *(layout.port(f"{name}-proxy") for name in PROXIED)),
         grace=5.0,
     )

@@ -19,6 +19,7 @@ from deploy.local import control
 from deploy.local.credentials import load, read_env
 from deploy.local.layout import DEFAULT_HOME, Layout
 from deploy.local.programs import read_pid
+from deploy.local.services import PROXIES
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_main_api.accounts.opening import Opened, Opening, open_account
@@ -144,6 +145,13 @@ def stack() -> Iterator[Stack]:
             for name, value in QUICK.items():
                 patch.setenv(name, value)
             layout = control.find(home) if kept else Layout(home=home, port_base=port_base(home))
+            running = control.read_status(layout)
+            if running and PROXIES not in running["programs"]:
+                pytest.fail(
+                    f"the stack in {home} was started without proxies, fault points and short times (by `make up`?):"
+                    " name another home in SEMA_TEST_STACK, and the tests start one there",
+                    pytrace=False,
+                )
             patch.setenv("FAULTS_DIR", str(faults_dir(layout)))
             faults_dir(layout).mkdir(parents=True, exist_ok=True)
             layout = control.up(layout)
