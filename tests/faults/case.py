@@ -16,7 +16,7 @@ class Case:
     """`within`: seconds from the end of the fault to the delivery of a message that is sent then.
 
     `rate`: messages a second meanwhile. `doubts`: messages that may be in doubt afterwards, `known`: what else the
-    checker is told. `short`: part of `make test` too.
+    checker is told. `short`: part of `make test` too. `apart`: never in a story with others, whose witness it ends.
     """
 
     fault: str
@@ -26,6 +26,7 @@ class Case:
     rate: float = 60.0
     doubts: int = 0
     short: bool = False
+    apart: bool = False
     known: Mapping[str, Any] = field(default_factory=dict)
 
     @property

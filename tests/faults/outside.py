@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.faults.case import Case, Inject
@@ -25,10 +26,11 @@ def behaving(seconds: float, **script: Any) -> Inject:
 async def aggregator_gone(scene: Scene, _: Injection) -> None:
     """Refused connections: nothing was sent, so everything waits and goes out when it is back.
 
-    Its book begins anew with it, so what it took before must be told first.
+    Its book begins anew with it, and so does what the checker joins with it.
     """
     await scene.stack.stop("sandbox")
     await asyncio.sleep(1.5)
+    scene.since = datetime.now(UTC)
     await scene.stack.start("sandbox")
 
 
@@ -94,7 +96,7 @@ async def _hooks_in_time(scene: Scene) -> None:
 CASES: Final = (
     Case("F23", "aggregator answers 500", 15, behaving(2.0, mode="http_500"), rate=20.0, doubts=500),
     Case("F23", "aggregator refuses every number", 5, behaving(1.5, mode="refuse"), rate=20.0),
-    Case("F23", "aggregator away, connections refused", 15, aggregator_gone, rate=40.0, short=True),
+    Case("F23", "aggregator away, connections refused", 15, aggregator_gone, rate=40.0, apart=True),
     Case("F24", "accepted, never answered", 15, behaving(2.0, mode="timeout_after_accept"), rate=20.0, doubts=500),
     Case("F24", "accepted, connection reset", 15, behaving(2.0, mode="reset_after_accept"), rate=20.0, doubts=500),
     Case(

@@ -117,6 +117,6 @@ async def poison(scene: Scene, _: Injection) -> None:
 
 CASES: Final = (
     Case("F4 F5 F7", "each room killed -9 at a random instant", 20, each_killed, doubts=IN_HAND, short=True),
-    Case("F34", "each room told to end (SIGTERM)", 20, each_told_to_end, rate=20.0, short=True),
+    Case("F34", "each room told to end (SIGTERM)", 20, each_told_to_end, rate=20.0),
     Case("F35", "poison in four queues, 10 MB of it too", 10, poison, short=True),
 )

@@ -14,16 +14,17 @@ from tests.kit.client import eventually
 
 pytestmark = pytest.mark.stack
 
-RECIPIENTS = 6_000
-KILLS = 3
 FIRST = 40_000_000
 
 
+@pytest.mark.parametrize(
+    ("recipients", "kills"), [(2_000, 2), pytest.param(6_000, 3, marks=pytest.mark.long)]
+)
 async def test_a_campaign_whose_scheduler_is_killed_again_and_again_reaches_everybody_once(
-    scene: Scene,
+    scene: Scene, recipients: int, kills: int
 ) -> None:
     db = await asyncpg.connect(scene.stack.env["DATABASE_URL"])
-    list_id = await kit.add_many(db, scene.client.account_id, FIRST, RECIPIENTS)
+    list_id = await kit.add_many(db, scene.client.account_id, FIRST, recipients)
     body = {
         "name": "Killed",
         "contact_list_id": str(list_id),
@@ -40,8 +41,8 @@ async def test_a_campaign_whose_scheduler_is_killed_again_and_again_reaches_ever
         return found
 
     reached = 0
-    for _ in range(KILLS):
-        reached = await eventually(lambda: expanded(min(reached + 1, RECIPIENTS)), 60.0)  # noqa: B023
+    for _ in range(kills):
+        reached = await eventually(lambda: expanded(min(reached + 1, recipients)), 60.0)  # noqa: B023
         await asyncio.sleep(scene.rng.uniform(0, 0.3))
         await scene.stack.kill("main-api")
 
@@ -59,7 +60,7 @@ async def test_a_campaign_whose_scheduler_is_killed_again_and_again_reaches_ever
             "SELECT to_msisdn FROM orch.sms_messages WHERE campaign_id = $1", campaign_id
         )
     )
-    assert len(sent) == RECIPIENTS
+    assert len(sent) == recipients
     assert set(sent.values()) == {1}
     held = await db.fetchval("SELECT reserved FROM core.campaigns WHERE id = $1", campaign_id)
     assert held == 0

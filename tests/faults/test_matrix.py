@@ -25,7 +25,7 @@ ACTIONS: Final[tuple[Action, ...]] = ("kill", "cancel", "drop")
 
 REACHED_SECONDS: Final = 60.0
 READY_SECONDS: Final = 60.0
-SHORT_CELLS: Final = 4
+SHORT_CELLS: Final = 2
 """Of each room, in the short form."""
 
 RATE: Final = 20.0

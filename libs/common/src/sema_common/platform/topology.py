@@ -39,6 +39,9 @@ def dead_letter_queue(queue: str) -> str:
     return f"dlq.{queue}"
 
 
+DEAD_LETTER_QUEUES: Final = frozenset(map(dead_letter_queue, QUEUES))
+
+
 def queue_specs() -> tuple[QueueSpec, ...]:
     """All queues, dead-letter queues first so that no work queue ever points at nothing.
 

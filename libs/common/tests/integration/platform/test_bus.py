@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aio_pika
+import aiormq
 import pytest
 
 from sema_common.platform import telemetry, topology
@@ -299,6 +300,56 @@ async def test_a_publish_without_a_queue_is_an_error_and_the_queue_is_declared_a
     assert [type(r) for r in results] == [BrokerUnavailable] * 5
     await _published(bus)
     assert await depth(vhost, QUEUE) == 1
+
+
+async def test_a_reader_misses_its_queue_without_any_publish(
+    bus: Bus, vhost: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever publishes next finds the queue again, with its reader: nobody has to restart anything."""
+    monkeypatch.setattr(consuming, "PULSE_SECONDS", 0.2)
+    received = Received()
+    async with bus.consume(QUEUE, [ScreenCampaign], received.one, prefetch=4):
+        await until(lambda: bus._consumers[0].attached)
+        async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:
+            await channel.queue_delete(QUEUE)
+        await until(lambda: not bus._consumers[0].attached)
+        await until(lambda: bus._consumers[0].attached)
+        ids = await publish(bus, 3)
+        await until(lambda: len(received.done) == 3)
+    assert received.done == ids
+
+
+async def test_the_way_of_dead_letters_is_mended_without_any_publish(
+    bus: Bus, vhost: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ holds a rejected message back while its dead letters have no way: nobody would hear of it."""
+    monkeypatch.setattr(consuming, "PULSE_SECONDS", 0.2)
+    dead = topology.dead_letter_queue(QUEUE)
+
+    async def keep(_: list[DeadLetter]) -> None:
+        pass
+
+    async def mended(connection: aio_pika.abc.AbstractConnection) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                async with connection.channel(on_return_raises=True) as channel:
+                    try:
+                        exchange = await channel.get_exchange(topology.DEAD_LETTER_EXCHANGE)
+                        await exchange.publish(aio_pika.Message(b"a letter"), dead)
+                    except (aio_pika.exceptions.DeliveryError, aiormq.exceptions.ChannelNotFoundEntity):
+                        await asyncio.sleep(0.05)
+                    else:
+                        return
+
+    async with bus.drain_dead_letters(QUEUE, keep), await aio_pika.connect(vhost) as connection:
+        await until(lambda: bus._consumers[0].attached)
+        async with connection.channel() as channel:
+            await channel.exchange_delete(topology.DEAD_LETTER_EXCHANGE)
+        await mended(connection)
+        async with connection.channel() as channel:
+            queue = await channel.get_queue(dead)
+            await queue.unbind(topology.DEAD_LETTER_EXCHANGE, routing_key=dead)
+        await mended(connection)
 
 
 async def test_a_full_queue_is_a_failed_publish(vhost: str, monkeypatch: pytest.MonkeyPatch) -> None:

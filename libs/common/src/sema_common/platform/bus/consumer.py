@@ -23,10 +23,11 @@ import aiormq
 from aiormq.abc import DeliveredMessage
 from prometheus_client import Gauge
 
+from sema_common.platform import topology
 from sema_common.platform.bus.delivery import delivery_count
 from sema_common.platform.bus.link import Link, why
 from sema_common.platform.bus.outcome import Item, Outcomes
-from sema_common.platform.bus.publisher import Publisher
+from sema_common.platform.bus.publisher import Publisher, declare
 from sema_common.platform.cancelling import is_asked
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import Park
@@ -160,15 +161,27 @@ class Consumer(Generic[V]):
             self._turning.clear()
             self._tag = ""
             self._wide = False
+            await self._bind(raw)
             await self._consume(raw, 1)
             self._raw, self._last_delivery = raw, time.monotonic()
             log.info("bus_consuming", queue=self.queue, prefetch=self._prefetch)
             await self._watch(raw)
+        except aiormq.exceptions.ChannelNotFoundEntity as exc:
+            # Somebody has deleted a queue or an exchange, and perhaps nobody publishes there for hours.
+            log.error("bus_topology_missing", queue=self.queue, why=why(exc))
+            await declare(connection)
         finally:
             self._raw = None
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(RPC_SECONDS):
                     await channel.close()
+
+    async def _bind(self, raw: aiormq.Channel) -> None:
+        """Dead letters come by a binding, whose absence no publish would notice: RabbitMQ keeps them back."""
+        if self.queue in topology.DEAD_LETTER_QUEUES:
+            await raw.queue_bind(
+                self.queue, topology.DEAD_LETTER_EXCHANGE, routing_key=self.queue, timeout=RPC_SECONDS
+            )
 
     async def _consume(self, raw: aiormq.Channel, prefetch: int) -> None:
         """Be delivered to with this prefetch, and no longer with the one before."""
@@ -226,6 +239,7 @@ class Consumer(Generic[V]):
                 await self._turn(raw)
                 continue
             try:
+                await self._bind(raw)
                 found = await raw.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)
             except TimeoutError:
                 self._link.suspect(f"no answer about {self.queue}")
