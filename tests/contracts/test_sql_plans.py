@@ -38,6 +38,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.messages.store.publishing": (PIPELINE,),
     "sema_common.messages.store.idempotency": (PIPELINE,),
     "sema_common.messages.store.campaigns": (PIPELINE,),
+    "sema_common.messages.store.campaigns:SQL_READ": (PIPELINE, CONTENT),
+    "sema_common.messages.store.campaigns:SQL_REJECT": (PIPELINE, CONTENT),
     "sema_common.messages.store.attempts": (SMS,),
     "sema_common.messages.store.attempts:SQL_CLAIM": (PIPELINE, SMS),
     "sema_common.messages.store.attempts:SQL_READ_ATTEMPTS": (PIPELINE, SMS),

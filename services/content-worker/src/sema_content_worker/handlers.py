@@ -3,8 +3,9 @@
 import asyncio
 import time
 
-from sema_common.billing import ledger
-from sema_common.platform import telemetry
+from sema_common.messages.campaigns import CampaignRow, rejected_fact
+from sema_common.messages.rejecting import reject_campaign
+from sema_common.messages.store.campaigns import read_campaign
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.db import Database
 from sema_common.platform.faults import fault
@@ -17,7 +18,6 @@ from sema_common.wire.webhook import Facts
 from sema_content_checker import BadRule, Rule, RuleSet, Verdict, check_template
 from sema_content_worker import metrics, rules, store
 from sema_content_worker.clients import Verdicts, cache_key
-from sema_content_worker.rules import Campaign
 
 log = get_logger()
 
@@ -41,18 +41,18 @@ class Screener:
             await self._record(campaign, await self._judge(campaign))
             campaign = await self._read(message)
         if campaign.status == "rejected":
-            fact = rules.rejected_fact(campaign, telemetry.traceparent())
+            fact = rejected_fact(campaign)
             await self._bus.publish(WEBHOOKS_OUTBOUND, Facts(facts=(fact,)), event_id=fact.event_id)
             fault("screen.after_publish")
 
-    async def _read(self, message: ScreenCampaign) -> Campaign:
+    async def _read(self, message: ScreenCampaign) -> CampaignRow:
         async with self._db.transaction() as tx:
-            campaign = await store.read_campaign(tx, message.campaign_id, message.account_id)
-        if campaign is None:
+            campaign = await read_campaign(tx, message.campaign_id)
+        if campaign is None or campaign.account_id != message.account_id:
             raise Park("unknown_campaign")
         return campaign
 
-    async def _judge(self, campaign: Campaign) -> Verdict:
+    async def _judge(self, campaign: CampaignRow) -> Verdict:
         ruleset = await self._current_rules()
         key = cache_key(ruleset.version, campaign.message)
         known = await self._verdicts.find(key)
@@ -64,19 +64,14 @@ class Screener:
         await self._verdicts.keep(key, verdict)
         return verdict
 
-    async def _record(self, campaign: Campaign, verdict: Verdict) -> None:
+    async def _record(self, campaign: CampaignRow, verdict: Verdict) -> None:
         """Write the verdict, unless somebody was quicker (a cancellation, another instance)."""
         async with self._db.transaction() as tx:
             if verdict.allowed:
                 written = await store.approve(tx, campaign.id, clock.now())
             else:
-                # Balances are locked before any other row, everywhere.
-                await ledger.lock_balances(tx, [campaign.billing_account_id])
                 reasons = rules.reasons_as_json(verdict.reasons)
-                reserved = await store.reject(tx, campaign.id, reasons, clock.now())
-                written = reserved is not None
-                if reserved:
-                    await ledger.release(tx, campaign.billing_account_id, reserved, campaign.id)
+                written = await reject_campaign(tx, campaign, reasons, clock.now()) is not None
         if not written:
             return
         outcome = "approved" if verdict.allowed else "rejected"

@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from sema_common.billing import ledger
+from sema_common.messages.campaigns import campaign_object
+from sema_common.messages.store.campaigns import read_campaign
 from sema_common.platform.bus import Bus, Delivery
 from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database, Row
@@ -162,6 +164,11 @@ async def test_a_blocked_template_is_rejected_with_reasons_its_credit_back_and_i
     (fact,) = await hearer.heard(1)
     assert (fact.type, fact.account_id) == ("campaign.rejected", message.account_id)
     assert fact.data["rejection_reasons"] == row["rejection_reasons"]
+    async with campaigns.owner.transaction() as tx:
+        stored = await read_campaign(tx, message.campaign_id)
+    assert stored is not None
+    assert fact.data == campaign_object(stored, {})  # the whole object, as GET shows it
+    assert fact.occurred_at == row["screened_at"]
 
 
 @pytest.mark.usefixtures("room")

@@ -18,7 +18,7 @@ COLUMNS: Final[
 ] = """c.id, c.tenant_id, c.account_id, c.billing_account_id, c.contact_list_id, c.name, c.sender, c.message, c.status,
     c.test, c.send_at, c.quiet_hours, c.on_missing, c.currency, c.estimate, c.cost, c.reserved, c.contacts, c.expanded,
     c.refused, c.suppressed, c.duplicates, c.invalid, c.missing, c.totals, c.rejection_reasons, c.traceparent,
-    c.created_at, c.started_at, c.expanded_at, c.completed_at"""
+    c.created_at, c.screened_at, c.started_at, c.expanded_at, c.completed_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class CampaignRow:
     rejection_reasons: Sequence[Mapping[str, str]] | None
     traceparent: str | None
     created_at: datetime
+    screened_at: datetime | None
     started_at: datetime | None
     expanded_at: datetime | None
     completed_at: datetime | None
@@ -132,3 +133,10 @@ def campaign_fact(campaign: CampaignRow, by_status: Mapping[str, int], occurred_
         endpoint_id=None,
         traceparent=campaign.traceparent,
     )
+
+
+def rejected_fact(campaign: CampaignRow) -> Fact:
+    """`campaign.rejected`, the same whenever and by whomever it is told: nothing was sent, nothing is charged."""
+    assert campaign.status == "rejected"
+    assert campaign.screened_at is not None
+    return campaign_fact(campaign, {}, campaign.screened_at)

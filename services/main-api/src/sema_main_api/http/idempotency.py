@@ -83,9 +83,11 @@ async def create_once(
     key_hash = kept.key_hash(caller.account_id, key)
     if fingerprint is None:
         fingerprint = kept.fingerprint(request.method, request.url.path, await request.body())
+    locked = False
     try:
         async with db.transaction(timeout) as tx:
             await store.lock_idempotency_key(tx, key_hash, WAIT_MS)
+            locked = True
             moment = now()
             found = (await kept.find_kept(tx, [key_hash], moment)).get(key_hash)
             if found is not None:
@@ -107,5 +109,7 @@ async def create_once(
             if not await kept.keep(tx, [response], moment):
                 raise in_flight()  # a message took the same key in this very moment
     except LockBusy:
+        if locked:  # what `create` waited for, a balance: no other call has this key
+            raise
         raise in_flight() from None
     return json_response(created.body | created.secret, created.status)

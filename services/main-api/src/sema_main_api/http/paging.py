@@ -8,6 +8,7 @@ from being continued in another.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -20,6 +21,11 @@ from sema_main_api.http.bodies import Query
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 _CHECKSUM: Final = 6
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Moment = tuple[datetime, UUID]
+"""The position in a list that is sorted by a time and an id."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,6 +92,20 @@ class Pager:
 
     def _checksum(self, position: bytes) -> bytes:
         return blake2b(self._bound + position, digest_size=_CHECKSUM).digest()
+
+
+def moment(at: datetime, row_id: UUID) -> str:
+    """A row of a list that is sorted by time and id, as a position: microseconds since 1970 and the id."""
+    return f"{(at - _EPOCH) // _MICROSECOND}:{row_id}"
+
+
+def moment_of(text: str) -> Moment:
+    """The same back; ValueError for anything else."""
+    microseconds, _, row_id = text.partition(":")
+    try:
+        return _EPOCH + int(microseconds) * _MICROSECOND, UUID(row_id)
+    except OverflowError:
+        raise ValueError("no such moment") from None
 
 
 def _invalid() -> Refused:

@@ -91,13 +91,20 @@ async def set_tenant(tx: Tx, tenant_id: UUID) -> None:
 
 
 SQL_LOCK_KEY: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-SQL_LOCK_TIMEOUT: Final[LiteralString] = "SELECT set_config('lock_timeout', $1, true)"
+SQL_LOCK_TIMEOUT: Final[LiteralString] = """
+WITH former AS MATERIALIZED (SELECT current_setting('lock_timeout') AS value)
+SELECT value, set_config('lock_timeout', $1, true) FROM former
+"""
 
 
 async def lock_idempotency_key(tx: Tx, key_hash: str, wait_ms: int) -> None:
-    """Let one call with this key go on at a time; LockBusy when another has not finished within `wait_ms`."""
-    await tx.execute(SQL_LOCK_TIMEOUT, str(wait_ms))
+    """Let one call with this key go on at a time; LockBusy when another has not finished within `wait_ms`.
+
+    What the transaction locks afterwards is waited for as long as before.
+    """
+    former = await tx.fetchval(SQL_LOCK_TIMEOUT, str(wait_ms))
     await tx.execute(SQL_LOCK_KEY, key_hash)
+    await tx.execute(SQL_LOCK_TIMEOUT, former)
 
 
 # Asked in the transaction that charges: an opt-out holds from its commit on, everywhere, for one statement a batch.

@@ -23,6 +23,7 @@ from sema_common.wire.queues import QUEUES
 from sema_common.wire.webhook import Fact, Facts
 from sema_main_api.admin.dead_letters import loops
 from sema_main_api.admin.dead_letters.telling import Telling
+from sema_main_api.campaigns.schemas import Campaign
 from tests.kit import seeds
 from tests.kit.letters import Office, Queue
 
@@ -453,10 +454,13 @@ async def test_a_discarded_campaign_is_rejected_and_its_reservation_released(
 ) -> None:
     campaign = await office.campaign()
     letter = await office.keep("sms.content", campaign)
-    async with listen("sms.content") as queue:
+    async with listen("webhooks.outbound") as queue:
         assert (await client.post(path("sms.content", letter, "/discard"), headers=admin)).status_code == 200
-        await until(lambda: bool(queue.messages))  # content-worker finds the verdict, and tells it
-    assert queue.messages[0] == campaign
+        await until(lambda: bool(queue.messages))
+    [fact] = queue.messages[0].facts
+    assert (fact.type, fact.account_id) == ("campaign.rejected", campaign.account_id)
+    Campaign.model_validate(fact.data)  # whole, as the OpenAPI document promises it
+    assert (fact.data["id"], fact.data["status"]) == (str(campaign.campaign_id), "rejected")
     row = await office.owner.fetchrow("SELECT * FROM core.campaigns WHERE id = $1", campaign.campaign_id)
     assert row is not None
     assert (row["status"], row["reserved"]) == ("rejected", 0)

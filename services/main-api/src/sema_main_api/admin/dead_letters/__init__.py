@@ -1,7 +1,7 @@
 """Dead letters: what rooms set aside, looked at, mended, sent again or given up.
 
 Doors in    HTTP: `/v1/admin/dlq…`. The letters are read from `core.dead_letters`, where each room puts its own.
-Doors out   any queue (a letter sent again); `webhooks.outbound` (what a discard ended); `sms.content` (see below)
+Doors out   any queue (a letter sent again); `webhooks.outbound` (what a discard ended)
 Writes      `core.dead_letters`; for a discard what is right for its kind: `orch` and `billing` through their wings,
             `core.campaigns`, `core.contact_validation_jobs`
 Never       a number, a text or a price that a correction changed; a message refunded and submitted; a decision whose
@@ -15,8 +15,7 @@ What a discard does:
     SMS jobs         each message whose attempt nobody claimed fails (`dead_lettered`) with its refund, event and
                      `message.failed`. Its attempt is claimed first, so that no other copy of the job is submitted
     settlements      nothing: sms-worker's sweep finds the attempt again while it is open
-    a campaign       waiting for its verdict is rejected, its reservation released. The letter goes to content-worker
-                     once more, which then only tells `campaign.rejected`
+    a campaign       waiting for its verdict is rejected, its reservation released, and `campaign.rejected` is told
     a validation     fails, if it has not ended; what was validated stays so
     reports, facts   nothing: they are not told. A message without report expires in time
 

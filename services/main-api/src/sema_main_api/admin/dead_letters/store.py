@@ -1,9 +1,8 @@
 """Statements on `core.dead_letters`, on what its letters name, and on what a discard changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -14,8 +13,7 @@ from sema_common.platform.db import Row, Tx
 from sema_main_api.admin.dead_letters.rules.known import Campaign, Delivery, Known, Validation
 from sema_main_api.admin.dead_letters.rules.letters import Letter, Named
 from sema_main_api.admin.dead_letters.schemas import LetterFilter, LetterQuery
-
-Position = tuple[datetime, UUID]
+from sema_main_api.http.paging import Moment
 
 SQL_COUNT: Final[LiteralString] = """
 SELECT d.queue, d.state, count(*), min(d.dead_at) AS oldest FROM core.dead_letters d GROUP BY d.queue, d.state
@@ -57,7 +55,7 @@ ORDER BY dead_at DESC, id DESC LIMIT $9
 
 
 async def list_letters(
-    tx: Tx, queue: str, query: LetterQuery, before: Position | None, limit: int
+    tx: Tx, queue: str, query: LetterQuery, before: Moment | None, limit: int
 ) -> list[Entry]:
     """Letters of a queue, the youngest first."""
     rows = await tx.fetch(
@@ -102,8 +100,8 @@ ORDER BY dead_at, id LIMIT $8
 
 
 async def find_open(
-    tx: Tx, queue: str, wanted: LetterFilter, after: Position | None, limit: int
-) -> list[Position]:
+    tx: Tx, queue: str, wanted: LetterFilter, after: Moment | None, limit: int
+) -> list[Moment]:
     """Open letters of a queue, the oldest first."""
     rows = await tx.fetch(
         SQL_FIND_OPEN, queue, *(after or (None, None)), wanted.reason, wanted.type, wanted.dead_after,
@@ -167,7 +165,7 @@ SQL_SUSPENDED: Final[LiteralString] = """
 SELECT id FROM core.accounts WHERE id = ANY($1::uuid[]) AND status = 'suspended'
 """
 SQL_CAMPAIGNS: Final[LiteralString] = """
-SELECT id, account_id, billing_account_id, status, reserved FROM core.campaigns WHERE id = ANY($1::uuid[])
+SELECT id, account_id, status FROM core.campaigns WHERE id = ANY($1::uuid[])
 """
 SQL_VALIDATIONS: Final[LiteralString] = """
 SELECT id, account_id, contact_list_id, status, total, processed FROM core.contact_validation_jobs
@@ -204,27 +202,6 @@ async def read_known(tx: Tx, names: Sequence[Named], reports: Sequence[tuple[str
 
 async def _rows(tx: Tx, sql: LiteralString, ids: Sequence[UUID]) -> Sequence[Row]:
     return await tx.fetch(sql, sorted(set(ids))) if ids else ()
-
-
-SQL_REJECT_CAMPAIGN: Final[LiteralString] = """
-WITH waiting AS (
-    SELECT id, reserved FROM core.campaigns
-    WHERE id = $1 AND status IN ('submitted', 'pending_content_check')
-    FOR NO KEY UPDATE
-)
-UPDATE core.campaigns c
-SET status = 'rejected', rejection_reasons = $2, reserved = 0, screened_at = $3
-FROM waiting WHERE c.id = waiting.id
-RETURNING waiting.reserved
-"""
-
-
-async def reject_campaign(
-    tx: Tx, campaign_id: UUID, reasons: Sequence[Mapping[str, str]], at: datetime
-) -> Decimal | None:
-    """What the campaign had reserved and the caller now releases; None if it waits for no verdict."""
-    reserved: Decimal | None = await tx.fetchval(SQL_REJECT_CAMPAIGN, campaign_id, reasons, at)
-    return reserved
 
 
 SQL_FAIL_VALIDATION: Final[LiteralString] = """

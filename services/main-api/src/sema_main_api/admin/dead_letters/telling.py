@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+from sema_common.messages.campaigns import rejected_fact
+from sema_common.messages.store.campaigns import read_campaign
 from sema_common.messages.store.reading import read_messages
 from sema_common.messages.view import of_row, status_fact
 from sema_common.platform.bus import Bus, Outgoing
@@ -15,9 +17,8 @@ from sema_common.platform.logs import get_logger
 from sema_common.values.clock import now
 from sema_common.values.errors import RetryLater
 from sema_common.values.ids import event_id
-from sema_common.wire.content import ScreenCampaign
 from sema_common.wire.queues import SMS_CONTENT, WEBHOOKS_OUTBOUND
-from sema_common.wire.webhook import bundle_facts
+from sema_common.wire.webhook import Facts, bundle_facts
 from sema_main_api.admin.dead_letters import store
 from sema_main_api.admin.dead_letters.rules.deciding import was_dead_lettered
 from sema_main_api.admin.dead_letters.rules.letters import Letter, open_letter
@@ -35,16 +36,21 @@ class Telling:
         waiting = [letter for letter in letters if letter.state != "open" and letter.told_at is None]
         outcomes = await asyncio.gather(*map(self._tell, waiting), return_exceptions=True)
         told: set[UUID] = set()
+        failures: list[BaseException] = []
         for letter, outcome in zip(waiting, outcomes, strict=True):
             if outcome is None:
                 told.add(letter.id)
             elif isinstance(outcome, RetryLater):
                 log.warning("dead_letter_not_told", letter_id=str(letter.id), detail=outcome.detail)
             else:
-                raise outcome
+                failures.append(outcome)
         if told:
             async with self._db.transaction() as tx:
                 await store.mark_told(tx, list(told), now())
+        for (
+            failure
+        ) in failures:  # after the mark: what one letter fails on must not have the others told for ever
+            raise failure
         return told
 
     async def _tell(self, letter: Letter) -> None:
@@ -69,13 +75,20 @@ class Telling:
         )
 
     async def _tell_rejection(self, letter: Letter) -> None:
-        """content-worker finds the verdict and only tells it."""
-        named = open_letter(letter).named
+        campaign_id = open_letter(letter).named.campaign_id
+        if campaign_id is None:
+            return
         async with self._db.transaction() as tx:
-            known = await store.read_known(tx, [named])
-        for campaign in known.campaigns.values():
-            again = ScreenCampaign(campaign_id=campaign.id, account_id=campaign.account_id)
-            await self._bus.publish(SMS_CONTENT, again, event_id=event_id("dead_letter.sent", letter.id))
+            campaign = await read_campaign(tx, campaign_id)
+        if campaign is None or campaign.status != "rejected":
+            return
+        fact = rejected_fact(campaign)
+        await self._bus.publish(
+            WEBHOOKS_OUTBOUND,
+            Facts(facts=(fact,)),
+            event_id=fact.event_id,
+            traceparent=campaign.traceparent,
+        )
 
     async def _tell_failures(self, letter: Letter) -> None:
         ids = list(open_letter(letter).named.jobs)

@@ -1,10 +1,8 @@
 """/v1/admin/dlr-quarantine and /v1/admin/dlr-unmatched."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, Literal
-from uuid import UUID
 
 from starlette.responses import Response
 
@@ -16,15 +14,12 @@ from sema_main_api.admin.quarantine import schemas, store
 from sema_main_api.admin.quarantine.telling import Telling
 from sema_main_api.http.bodies import parse_body, read_query, require_json
 from sema_main_api.http.callers import Staff
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, moment, moment_of
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.routing import STAFF, STAFF_ADMINS, Operation
 from sema_main_api.http.store import Audit, write_audit
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +32,11 @@ async def entries(deps: Deps, request: Request, staff: Staff) -> Response:
     """Newest first; open ones unless another state is asked for."""
     query = read_query(request, schemas.QuarantineQuery)
     pager = Pager("dlr-quarantine", staff.user_id, query)
-    before = pager.after(_position_of)
+    before = pager.after(moment_of)
     async with deps.pipeline.transaction() as tx:
         rows = await store.list_entries(tx, query, before, pager.fetch)
     return json_response(
-        pager.page(
-            rows, schemas.QuarantineEntry.model_validate, lambda row: _position(row.received_at, row.id)
-        )
+        pager.page(rows, schemas.QuarantineEntry.model_validate, lambda row: moment(row.received_at, row.id))
     )
 
 
@@ -89,13 +82,11 @@ async def unmatched(deps: Deps, request: Request, staff: Staff) -> Response:
     """Reports whose submit nobody knows: too early, of somebody else, or of a message that is archived."""
     query = read_query(request, schemas.UnmatchedQuery)
     pager = Pager("dlr-unmatched", staff.user_id, query)
-    before = pager.after(_position_of)
+    before = pager.after(moment_of)
     async with deps.pipeline.transaction() as tx:
         rows = await store.list_unmatched(tx, query, before, pager.fetch)
     return json_response(
-        pager.page(
-            rows, schemas.UnmatchedReport.model_validate, lambda row: _position(row.received_at, row.id)
-        )
+        pager.page(rows, schemas.UnmatchedReport.model_validate, lambda row: moment(row.received_at, row.id))
     )
 
 
@@ -143,18 +134,6 @@ def _reads_now(found: store.Body) -> str:
     except Unreadable as unreadable:
         return f"{len(unreadable.reports)} reports, and not the rest: {unreadable.reason}"
     return f"{len(read)} reports, all of it"
-
-
-def _position(received_at: datetime, entry_id: UUID) -> str:
-    return f"{(received_at - _EPOCH) // _MICROSECOND}:{entry_id}"
-
-
-def _position_of(text: str) -> store.Position:
-    microseconds, _, entry_id = text.partition(":")
-    try:
-        return _EPOCH + int(microseconds) * _MICROSECOND, UUID(entry_id)
-    except OverflowError:
-        raise ValueError("no such moment") from None
 
 
 _TAG: Final = "Staff"

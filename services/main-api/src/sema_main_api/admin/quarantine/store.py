@@ -7,8 +7,7 @@ from uuid import UUID
 
 from sema_common.platform.db import Tx
 from sema_main_api.admin.quarantine.schemas import QuarantineQuery, UnmatchedQuery
-
-Position = tuple[datetime, UUID]
+from sema_main_api.http.paging import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ ORDER BY received_at DESC, id DESC LIMIT $7
 """
 
 
-async def list_entries(tx: Tx, query: QuarantineQuery, before: Position | None, limit: int) -> list[Entry]:
+async def list_entries(tx: Tx, query: QuarantineQuery, before: Moment | None, limit: int) -> list[Entry]:
     """Bodies in quarantine, the youngest first."""
     rows = await tx.fetch(
         SQL_LIST, query.state, *(before or (None, None)), query.aggregator, query.received_after,
@@ -142,9 +141,7 @@ ORDER BY received_at DESC, id DESC LIMIT $6
 """
 
 
-async def list_unmatched(
-    tx: Tx, query: UnmatchedQuery, before: Position | None, limit: int
-) -> list[Unmatched]:
+async def list_unmatched(tx: Tx, query: UnmatchedQuery, before: Moment | None, limit: int) -> list[Unmatched]:
     """Reports without a submit, the youngest first."""
     args: tuple[Any, ...] = (query.state, *(before or (None, None)), query.aggregator, query.aggregator_id)
     return [Unmatched(*row.values()) for row in await tx.fetch(SQL_UNMATCHED, *args, limit)]

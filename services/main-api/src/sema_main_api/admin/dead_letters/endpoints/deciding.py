@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from sema_common.billing import ledger
 from sema_common.messages.ending import Ending, end_messages
+from sema_common.messages.rejecting import reject_campaign
 from sema_common.messages.status import FINAL
 from sema_common.messages.store.attempts import Claim, claim
+from sema_common.messages.store.campaigns import read_campaign
 from sema_common.messages.store.reading import lock_status
 from sema_common.platform.db import Tx
 from sema_common.values.clock import now
@@ -24,12 +26,13 @@ from sema_common.wire.envelope import WireMessage
 from sema_common.wire.queues import CONTACTS_VALIDATE, SMS_CONTENT
 from sema_main_api.admin.dead_letters import metrics, schemas, store
 from sema_main_api.admin.dead_letters.endpoints.deps import Deps, queue_of
-from sema_main_api.admin.dead_letters.endpoints.reading import entry, position, position_of, report_keys
+from sema_main_api.admin.dead_letters.endpoints.reading import entry, report_keys
 from sema_main_api.admin.dead_letters.rules import deciding as rules
 from sema_main_api.admin.dead_letters.rules.known import Known
 from sema_main_api.admin.dead_letters.rules.letters import Letter, Opened, name, open_letter
 from sema_main_api.http.bodies import parse_body, require_json
 from sema_main_api.http.callers import Staff
+from sema_main_api.http.paging import Moment, moment, moment_of
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
@@ -69,7 +72,7 @@ async def republish_many(deps: Deps, request: Request, staff: Staff) -> Response
             found = await store.find_open(tx, queue, body.filter, after, body.limit + 1)
             ids = [letter_id for _, letter_id in found[: body.limit]]
             if len(found) > body.limit:
-                next_cursor = position(*found[body.limit - 1])
+                next_cursor = moment(*found[body.limit - 1])
         letters = {letter.id: letter for letter in await store.lock_letters(tx, queue, ids)}
         opened = {letter.id: open_letter(letter) for letter in letters.values()}
         keys = [key for each in opened.values() for key in report_keys(each)]
@@ -179,16 +182,12 @@ async def _give_up(tx: Tx, letter: Letter, at: datetime) -> dict[str, Any]:
 
 
 async def _reject(tx: Tx, campaign_id: UUID, at: datetime) -> dict[str, Any]:
-    known = await store.read_known(tx, [name({"campaign_id": str(campaign_id)})])
-    if (campaign := known.campaigns.get(campaign_id)) is None:
+    if (campaign := await read_campaign(tx, campaign_id)) is None:
         return {}
-    await ledger.lock_balances(tx, [campaign.billing_account_id])
-    reserved = await store.reject_campaign(tx, campaign_id, rules.NOT_SCREENED, at)
-    if reserved is None:
+    released = await reject_campaign(tx, campaign, rules.NOT_SCREENED, at)
+    if released is None:
         return {}
-    if reserved:
-        await ledger.release(tx, campaign.billing_account_id, reserved, campaign_id)
-    return {"campaign": str(campaign_id), "released": str(reserved)}
+    return {"campaign": str(campaign_id), "released": str(released)}
 
 
 async def _end(tx: Tx, opened: Opened, at: datetime) -> dict[str, Any]:
@@ -267,11 +266,11 @@ def _accounts(opened: Opened, known: Known) -> set[UUID]:
     return told | opened.named.accounts
 
 
-def _cursor(text: str | None) -> store.Position | None:
+def _cursor(text: str | None) -> Moment | None:
     if text is None:
         return None
     try:
-        return position_of(text)
+        return moment_of(text)
     except ValueError:
         raise Refused("invalid_cursor", "The cursor is not one of this call.", 400) from None
 

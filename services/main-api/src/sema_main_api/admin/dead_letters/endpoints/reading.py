@@ -1,9 +1,6 @@
 """What is in the dead-letter office: by queue, as a list, and one letter with all that is known of it."""
 
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
-from uuid import UUID
 
 from starlette.responses import Response
 
@@ -19,14 +16,11 @@ from sema_main_api.admin.dead_letters.rules.letters import Letter, Opened, open_
 from sema_main_api.admin.dead_letters.rules.masking import headers_shown, masked
 from sema_main_api.http.bodies import read_query
 from sema_main_api.http.callers import Staff
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, moment, moment_of
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.store import Audit, write_audit
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 async def queues(deps: Deps, _: Request, __: Staff) -> Response:
@@ -52,11 +46,11 @@ async def letters(deps: Deps, request: Request, staff: Staff) -> Response:
     queue = queue_of(request)
     query = read_query(request, schemas.LetterQuery)
     pager = Pager(f"dlq:{queue}", staff.user_id, query)
-    before = pager.after(position_of)
+    before = pager.after(moment_of)
     async with deps.pipeline.transaction() as tx:
         rows = await store.list_letters(tx, queue, query, before, pager.fetch)
     return json_response(
-        pager.page(rows, schemas.DeadLetterEntry.model_validate, lambda row: position(row.dead_at, row.id))
+        pager.page(rows, schemas.DeadLetterEntry.model_validate, lambda row: moment(row.dead_at, row.id))
     )
 
 
@@ -124,17 +118,3 @@ def _shown(found: Letter, opened: Opened, known: Known, reveal: bool) -> schemas
             for each in effects.discard(found, opened.named, known, at)
         ],
     )
-
-
-def position(dead_at: datetime, letter_id: UUID) -> str:
-    """Where a list goes on: microseconds since 1970 and an id."""
-    return f"{(dead_at - _EPOCH) // _MICROSECOND}:{letter_id}"
-
-
-def position_of(text: str) -> store.Position:
-    """The same back; ValueError for anything else."""
-    microseconds, _, letter_id = text.partition(":")
-    try:
-        return _EPOCH + int(microseconds) * _MICROSECOND, UUID(letter_id)
-    except OverflowError:
-        raise ValueError("no such moment") from None

@@ -5,7 +5,9 @@ stored, or, where nothing is stored, against the letter itself.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
@@ -18,10 +20,13 @@ from sema_common.wire.queues import LANE_QUEUES
 from sema_common.wire.sms import SettleAttempts, SmsJob, SmsJobs
 from sema_common.wire.webhook import Fact, Facts, Redeliver
 from sema_main_api.admin.dead_letters.rules.known import Known
-from sema_main_api.admin.dead_letters.rules.letters import Letter, Named
+from sema_main_api.admin.dead_letters.rules.letters import Bonds, Letter, Named
 
 FREE_OF_JOB: Final = frozenset({"attempt", "queued_at", "traceparent"})
 """Fields of a job that are no part of what was accepted; the attempt has a rule of its own."""
+
+BONDS_OF_JOB: Final = ("only_via", "not_via")
+"""Stored with no message: the letter itself says them."""
 
 HELD_OF_FACT: Final = ("type", "account_id", "data", "message_id", "callback_url", "endpoint_id")
 
@@ -60,13 +65,31 @@ def _jobs(letter: Letter, named: Named, corrected: SmsJobs, known: Known) -> Ite
             continue
         stored = message.job(job.queued_at, job.attempt)
         for name in SmsJob.model_fields:
-            if name not in FREE_OF_JOB and getattr(job, name) != getattr(stored, name):
+            if name in FREE_OF_JOB or name in BONDS_OF_JOB:
+                continue
+            if getattr(job, name) != getattr(stored, name):
                 yield _error(f"{at}.{name}", "immutable", "It is not what was accepted.")
+        bonds = _bonds(named, known, job.message_id)
+        for name in BONDS_OF_JOB:
+            if getattr(job, name) != getattr(bonds, name):
+                yield _error(f"{at}.{name}", "immutable", "It is not where this job may go.")
         if letter.queue != LANE_QUEUES[job.lane]:
             yield _error(f"{at}.lane", "immutable", "Its lane has another queue.")
         if not _may_attempt(known, job):
             detail = "Only an attempt that was made, or the one after an attempt that was not taken."
             yield _error(f"{at}.attempt", "immutable", detail)
+
+
+def _bonds(named: Named, known: Known, message_id: UUID) -> Bonds:
+    """What the letter says; where it names no aggregator, the one that a doubt was left with.
+
+    Through another aggregator a resend in doubt could be a second SMS.
+    """
+    told = named.bonds.get(message_id, Bonds())
+    if told.only_via is not None:
+        return told
+    doubts = (a.aggregator for a in known.attempts.get(message_id, ()) if a.state == "settled")
+    return replace(told, only_via=next(doubts, None))
 
 
 def _may_attempt(known: Known, job: SmsJob) -> bool:

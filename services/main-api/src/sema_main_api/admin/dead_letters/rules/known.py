@@ -1,9 +1,8 @@
 """What the database knows of that which a letter names: the truth that every decision is held against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, Literal
 from uuid import UUID
 
@@ -22,9 +21,7 @@ UNFINISHED: Final = frozenset({"queued", "running"})
 class Campaign:
     id: UUID
     account_id: UUID
-    billing_account_id: UUID
     status: str
-    reserved: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +54,15 @@ class Known:
     submits: Mapping[tuple[str, str], UUID] = field(default_factory=dict)
 
     def made(self, message_id: UUID, attempt: int) -> Attempt | None:
-        """An attempt that somebody has claimed."""
-        return next((a for a in self.attempts.get(message_id, ()) if a.attempt == attempt), None)
+        """An attempt that somebody has claimed; one that waits for its route is nobody's."""
+        return next((a for a in self._made(message_id) if a.attempt == attempt), None)
 
     def next_attempt(self, message_id: UUID) -> int:
         """The attempt that a job without a number of its own can only mean."""
-        return max((a.attempt for a in self.attempts.get(message_id, ())), default=0) + 1
+        return max((a.attempt for a in self._made(message_id)), default=0) + 1
+
+    def _made(self, message_id: UUID) -> Iterator[Attempt]:
+        return (a for a in self.attempts.get(message_id, ()) if a.state != "waiting")
 
 
 Fate = Literal["unknown", "claimed", "ended", "late", "open"]

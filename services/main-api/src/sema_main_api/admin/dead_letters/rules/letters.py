@@ -51,10 +51,19 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Bonds:
+    """Where a job may go, as its body says it: what a resend in doubt must not lose."""
+
+    only_via: str | None = None
+    not_via: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """What a body names, readable or not. A job's attempt is None where the body does not say it."""
 
     jobs: Mapping[UUID, int | None] = field(default_factory=dict)
+    bonds: Mapping[UUID, Bonds] = field(default_factory=dict)
     attempts: frozenset[tuple[UUID, int]] = frozenset()
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reports: tuple[RawDlr, ...] = ()
@@ -113,10 +122,12 @@ def name(plain: Any) -> Named:
     if not isinstance(plain, dict):
         return Named()
     jobs: dict[UUID, int | None] = {}
+    bonds: dict[UUID, Bonds] = {}
     for each in _items(plain, "jobs"):
         if (message_id := _message_id(each.get("message_id"))) is not None:
             attempt = each.get("attempt")
             jobs[message_id] = attempt if isinstance(attempt, int) and 0 < attempt < 1000 else None
+            bonds[message_id] = _bonds(each)
     attempts = frozenset(
         (message_id, each["attempt"])
         for each in _items(plain, "attempts")
@@ -129,6 +140,7 @@ def name(plain: Any) -> Named:
     accounts = {_uuid(each.get("account_id")) for each in everything} - {None}
     return Named(
         jobs=jobs,
+        bonds=bonds,
         attempts=attempts,
         facts=facts,
         reports=tuple(_reports(plain)),
@@ -153,6 +165,14 @@ def _reports(plain: Mapping[str, Any]) -> Iterator[RawDlr]:
 def _items(plain: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = plain.get(key)
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _bonds(job: Mapping[str, Any]) -> Bonds:
+    only_via, not_via = job.get("only_via"), job.get("not_via")
+    return Bonds(
+        only_via if isinstance(only_via, str) else None,
+        tuple(each for each in not_via if isinstance(each, str)) if isinstance(not_via, list) else (),
+    )
 
 
 def _version(text: str) -> int:
