@@ -116,7 +116,7 @@ class Stack:
 # What production takes minutes for; each room checks that its times still fit together.
 QUICK: Final = {
     "IN_DOUBT_HOLD_SECONDS": "3",
-    "CELCOM_TOTAL_SECONDS": "3",
+    "SUBMIT_TOTAL_SECONDS": "3",
     "CLAIM_LEASE_SECONDS": "29",
     "RETRY_FIRST_SECONDS": "0.2",
     "RETRY_SCALE": "0.01",

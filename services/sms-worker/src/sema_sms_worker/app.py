@@ -145,7 +145,7 @@ async def _open_enquiries(room: Room, settings: Settings) -> list[Enquiry]:
     """The aggregators that answer questions about a report; Africa's Talking has no such call."""
     celcom = Celcom()
     credentials = Credentials(settings.celcom_partner_id, settings.celcom_api_key.get_secret_value())
-    timeouts = Timeouts(connect=settings.celcom_connect_seconds, read=POLL_TIMEOUT, total=POLL_TIMEOUT)
+    timeouts = Timeouts(connect=settings.submit_connect_seconds, read=POLL_TIMEOUT, total=POLL_TIMEOUT)
     http = Http.open(settings.celcom_base_url, timeouts=timeouts, max_connections=POLLS_AT_A_TIME)
     return [Enquiry(celcom, credentials, await room.open(http, "celcom reports"))]
 
@@ -159,9 +159,9 @@ async def _open_way(
     connections: dict[Lane, int],
 ) -> HttpWay:
     timeouts = Timeouts(
-        connect=settings.celcom_connect_seconds,
-        read=settings.celcom_total_seconds,
-        total=settings.celcom_total_seconds,
+        connect=settings.submit_connect_seconds,
+        read=settings.submit_total_seconds,
+        total=settings.submit_total_seconds,
     )
     clients = {
         lane: await room.open(
@@ -188,5 +188,5 @@ def policy_of(settings: Settings) -> Policy:
         account=Rest(settings.pause_first_seconds, settings.pause_longest_seconds),
         network=Rest(settings.route_rest_longest_seconds, 2 * settings.route_rest_longest_seconds),
         trials=settings.route_trials,
-        trial_seconds=settings.celcom_total_seconds + 5.0,
+        trial_seconds=settings.submit_total_seconds + 5.0,
     )

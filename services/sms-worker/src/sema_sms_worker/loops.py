@@ -38,7 +38,7 @@ from sema_sms_worker.rules import polling
 from sema_sms_worker.rules.doubt import LOOK_AGAIN
 from sema_sms_worker.rules.jobs import bulks
 from sema_sms_worker.rules.outcomes import ELSEWHERE
-from sema_sms_worker.rules.routing import refused_before
+from sema_sms_worker.rules.routing import is_bound, refused_before
 
 AT_ONCE: Final = 200
 """Attempts found in one go; more are found at once after them."""
@@ -78,10 +78,11 @@ class Sweep:
     async def __call__(self) -> bool:
         """One run; True when there may be more to find at once."""
         now = clock.now()
+        again = now + LOOK_AGAIN
         async with self._db.transaction() as tx:
             due = await orch.find_due(tx, now, AT_ONCE)
             if due:
-                await orch.set_due(tx, [(_key(attempt), now + LOOK_AGAIN) for attempt in due])
+                await orch.set_due(tx, [(_key(attempt), again) for attempt in due])
                 messages = await read_messages(tx, [attempt.message_id for attempt in due])
         if due:
             fault("sweeper.due_found")
@@ -94,18 +95,21 @@ class Sweep:
         found = [(a, messages[a.message_id]) for a in due if a.message_id in messages]
         over = [(_key(a), None) for a, message in found if a.state in AGAIN and message.status in FINAL]
         retries = [f for f in found if f[0].state in AGAIN and f[1].status not in FINAL]
-        done: list[tuple[AttemptKey, datetime | None]] = [*over, *await self._retry(retries)]
+        done: list[tuple[AttemptKey, datetime | None]] = [*over, *await self._retry(retries, again)]
         await self._settle([f for f in found if f[0].state not in AGAIN])
         fault("sweeper.due_published")
         if done:
             async with self._db.transaction() as tx:
-                await orch.set_due(tx, done)
+                # While RabbitMQ confirmed, a worker may have had the job already: its word is newer than ours.
+                await orch.set_due_unless_moved(tx, done, again)
         return len(due) == AT_ONCE
 
-    async def _retry(self, found: Sequence[Found]) -> list[tuple[AttemptKey, datetime | None]]:
+    async def _retry(
+        self, found: Sequence[Found], again: datetime
+    ) -> list[tuple[AttemptKey, datetime | None]]:
         """Publish the next attempt of each; those that RabbitMQ has confirmed, and when to look at them again.
 
-        What waits for its route is only looked at again at its end: until then it is on its queue.
+        What waits for its route is looked at again at its end, but not before `again`: until then it is on its queue.
         """
         published: list[list[tuple[AttemptKey, datetime | None]]] = []
         outgoing: list[Outgoing] = []
@@ -115,7 +119,7 @@ class Sweep:
                 Outgoing(LANE_QUEUES[lane], SmsJobs(jobs=jobs), jobs_id(jobs), some[0][1].traceparent)
             )
             published.append(
-                [(_key(a), row.valid_until if a.state == "waiting" else None) for a, row in some]
+                [(_key(a), max(row.valid_until, again) if a.state == "waiting" else None) for a, row in some]
             )
         failures = await self._bus.publish_many(outgoing)
         return [
@@ -151,7 +155,7 @@ def _next_job(attempt: Attempt, row: MessageRow) -> SmsJob:
     if attempt.code in ELSEWHERE:
         not_via += (attempt.aggregator,)
     # Once in doubt a message stays with its aggregator, whatever comes after.
-    bound = (attempt.choice or {}).get("reason") == "resend"
+    bound = is_bound(attempt.choice)
     if not not_via and not bound:
         return job
     return job.model_copy(update={"not_via": not_via, "only_via": attempt.aggregator if bound else None})

@@ -39,10 +39,10 @@ class Settings(ServiceSettings):
     celcom_ucs2: bool = Field(
         default=False, description="Whether this account has been shown to carry texts beyond GSM-7."
     )
-    celcom_connect_seconds: float = Field(
+    submit_connect_seconds: float = Field(
         default=3.0, gt=0, description="DNS, TCP and TLS to any aggregator, at most."
     )
-    celcom_total_seconds: float = Field(
+    submit_total_seconds: float = Field(
         default=15.0,
         gt=0,
         description="A whole submit to any aggregator, at most; after that its messages are in doubt.",
@@ -177,16 +177,16 @@ class Settings(ServiceSettings):
     def _budgets(self) -> Self:
         # From the claim to the end of the call: the claim's own transaction, the search for it after a lost
         # answer, the call. Nobody may take a claim for abandoned while its owner may still be submitting.
-        busy = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + self.celcom_total_seconds
+        busy = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + self.submit_total_seconds
         if busy >= self.claim_lease_seconds:
             raise ValueError(
                 f"CLAIM_LEASE_SECONDS must be more than {busy:g}, the longest way through a submit"
             )
         if self.africastalking_api_key.get_secret_value() and not self.africastalking_username:
             raise ValueError("AFRICASTALKING_API_KEY needs AFRICASTALKING_USERNAME")
-        if self.celcom_total_seconds + COMMAND_SECONDS >= self.drain_seconds:
+        if self.submit_total_seconds + COMMAND_SECONDS >= self.drain_seconds:
             raise ValueError(
-                "DRAIN_SECONDS must be more than CELCOM_TOTAL_SECONDS and 5 s to record the outcome"
+                "DRAIN_SECONDS must be more than SUBMIT_TOTAL_SECONDS and 5 s to record the outcome"
             )
         if 2 * self.poll_first_seconds >= self.no_report_hours * 3600:
             raise ValueError("POLL_FIRST_SECONDS must be less than half of NO_REPORT_HOURS")

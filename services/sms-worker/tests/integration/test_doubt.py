@@ -62,7 +62,7 @@ async def test_a_message_that_timed_out_is_in_doubt(world: World, opening: OpenR
     silent.handle = hang
     async with (
         silent.serving(),
-        opening(celcom_base_url=f"http://127.0.0.1:{silent.port}", celcom_total_seconds=0.2),
+        opening(celcom_base_url=f"http://127.0.0.1:{silent.port}", submit_total_seconds=0.2),
     ):
         jobs = await world.accept(1)
         await world.publish(jobs)

@@ -110,6 +110,34 @@ async def test_a_doubt_waits_for_its_aggregator_even_when_that_is_switched_off(
     assert await world.refunds(job) == 1
 
 
+async def test_a_doubt_stays_with_its_aggregator_also_after_a_trial_that_was_not_taken(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
+) -> None:
+    pause = {"pause_first_seconds": 0.02, "pause_longest_seconds": 0.02}
+    async with opening(**also(second), **pause, retry_first_seconds=3):
+        aggregator.failures = [web.json_response({"response-code": 1004})]
+        ill = await world.accept(1)
+        await world.publish(ill)
+        await world.reached(ill, "sent")
+        assert len(second.calls) == 1, "celcom is on trial from here on"
+
+        aggregator.scripts["+254712000001"] = [answer(1005)]
+        [job] = await world.accept(1, lane="priority", to="+254712000001")
+        await world.claimed_by_a_dead_worker(job)
+
+        async def state(number: int, expected: str) -> bool:
+            return any(a["state"] == expected for a in await world.attempts(job) if a["attempt"] == number)
+
+        await eventually(lambda: state(2, "not_sent"))
+        await world.owner.execute("UPDATE core.routes SET enabled = false WHERE aggregator = 'celcom'")
+        await eventually(lambda: state(3, "waiting"))
+    assert [(a["aggregator"], a["choice"]["reason"]) for a in (await world.attempts(job))[1:]] == [
+        ("celcom", "resend"),
+        ("celcom", "resend"),
+    ]
+    assert len(second.calls) == 1, "the other one could bring a second message"
+
+
 async def test_staff_switch_an_aggregator_off_and_on(
     world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
 ) -> None:
@@ -264,3 +292,54 @@ async def test_two_workers_share_what_one_has_seen(
             return bool(row["route_id"] == "africastalking")
 
         await eventually(heard)
+
+
+def empty_bucket(redis_url: str, tokens: float = 0) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("sema:pace:celcom", mapping={"tokens": str(tokens), "at": f"{time.time():.6f}"})
+
+
+async def test_a_long_line_for_one_route_does_not_keep_another_waiting(
+    world: World, opening: OpenRoom, aggregator: Aggregator, second: Second, redis_url: str
+) -> None:
+    await world.owner.execute(
+        "UPDATE core.routes SET per_second = 1, unserved = '{KE:Equitel}' WHERE aggregator = 'celcom'"
+    )
+    empty_bucket(redis_url)
+    async with opening(**also(second), normal_senders=2):
+        paced = await world.accept(60)
+        await world.publish(*(paced[i : i + 20] for i in range(0, 60, 20)))
+        [other] = await world.accept(1, to="+254763000001", mno="Equitel")
+        began = time.monotonic()
+        await world.publish([other])
+        await world.reached([other], "sent")
+        assert time.monotonic() - began < 4
+
+        async def put_off() -> bool:
+            return any([a["state"] for a in await world.attempts(job)] == ["waiting"] for job in paced)
+
+        await eventually(put_off)
+        await world.owner.execute("UPDATE core.routes SET per_second = NULL WHERE aggregator = 'celcom'")
+
+        async def gone() -> bool:
+            await world.owner.execute(
+                "UPDATE orch.submit_attempts SET due_at = now() WHERE state = 'waiting' AND due_at > now()"
+            )
+            return all((await world.message(job))["status"] == "sent" for job in paced)
+
+        await eventually(gone)
+    assert sorted(aggregator.texts) == sorted(job.body for job in paced), "each once"
+    assert second.texts == [other.body]
+
+
+async def test_what_expires_in_the_line_is_not_submitted(
+    world: World, opening: OpenRoom, aggregator: Aggregator, redis_url: str
+) -> None:
+    await world.owner.execute("UPDATE core.routes SET per_second = 1 WHERE aggregator = 'celcom'")
+    empty_bucket(redis_url, tokens=-1)
+    async with opening():
+        jobs = await world.accept(1, lane="priority", valid_for=1)
+        await world.publish(jobs)
+        await world.reached(jobs, "expired")
+    assert aggregator.calls == []
+    assert await world.refunds(jobs[0]) == 1

@@ -20,7 +20,9 @@ from sema_sms_worker.rules.routing import (
     Route,
     Standing,
     Table,
+    bonded,
     choose,
+    is_bound,
     refused_before,
 )
 
@@ -184,3 +186,20 @@ def test_a_choice_is_told_shortly_when_there_was_none_to_make() -> None:
         "reason": "fallback",
         "passed_over": [{"aggregator": "celcom", "reason": "failing"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("standing", "reason"),
+    [
+        (FINE, "resend"),
+        (Standing("trial", None, "celcom"), "trial"),
+        (Standing("shut", "slow", soft=True), "last_resort"),
+    ],
+)
+def test_a_bond_is_told_whatever_the_reason_of_the_choice(standing: Standing, reason: str) -> None:
+    bound = job(only_via="celcom")
+    choice = pick(bound, celcom=standing)
+    assert isinstance(choice, Choice)
+    assert choice.reason == reason
+    assert is_bound(bonded(bound, choice.told))
+    assert not is_bound(bonded(job(), choice.told)) or reason == "resend"

@@ -28,9 +28,9 @@ def test_the_defaults_hold_together() -> None:
 
 def test_timeouts_nest() -> None:
     settings = Settings.model_validate({})
-    a_submit = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + settings.celcom_total_seconds
+    a_submit = 2 * COMMAND_SECONDS + CLAIM_LOOK_SECONDS + settings.submit_total_seconds
     assert a_submit < settings.claim_lease_seconds
-    assert settings.celcom_total_seconds + COMMAND_SECONDS < settings.drain_seconds
+    assert settings.submit_total_seconds + COMMAND_SECONDS < settings.drain_seconds
     assert settings.database_pool_size >= 4
 
 

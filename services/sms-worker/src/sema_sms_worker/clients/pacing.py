@@ -6,6 +6,7 @@ worker keeps to an even share by itself.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,12 @@ RESERVED: Final = 0.2
 """Of the bucket, what the normal lane leaves to the priority lane."""
 
 AGAIN_SECONDS: Final = 0.02
+
+LINE_SECONDS: Final = 1.0
+"""A line longer than this keeps other routes' messages waiting: who comes then may come back later."""
+
+BOOKED_SECONDS: Final = 60.0
+"""Nobody is told to come back later than this: staff may raise the pace meanwhile."""
 
 # KEYS: bucket · ARGV: tokens a second, size, wanted, kept back. Answers what was taken (whole tokens, perhaps 0)
 # and how many workers have asked within 10 s. Redis's own clock counts.
@@ -61,7 +68,27 @@ class Pace:
             "normal": deque(),
         }
         self._fetching: asyncio.Task[None] | None = None
+        self._booked: dict[Lane, float] = {}
         self.per_second: int | None = None
+
+    def fits(self, lane: Lane) -> int | None:
+        """How many more messages of this lane would leave within about a second; None: any number."""
+        if self.per_second is None:
+            return None
+        ahead = self._line() if lane == "normal" else self._line("priority")
+        return max(0, max(1, int(LINE_SECONDS * self._share())) - ahead)
+
+    def book(self, lane: Lane) -> float:
+        """A time for a message that did not fit, in seconds from now: each has its own, at our share of the pace."""
+        now = self._clock()
+        at = max(self._booked.get(lane, 0.0), now + LINE_SECONDS) + 1 / self._share()
+        if at > now + BOOKED_SECONDS:  # not all at once then
+            return random.uniform(BOOKED_SECONDS / 2, BOOKED_SECONDS)
+        self._booked[lane] = at
+        return at - now
+
+    def _share(self) -> float:
+        return (self.per_second or 1) / max(self._workers, 1)
 
     async def take(self, number: int, lane: Lane) -> None:
         """Wait until so many messages may leave. Cancelling gives up the place, not tokens of others."""
@@ -77,8 +104,10 @@ class Pace:
         with metrics.PACED.labels(self._aggregator).track_inprogress():
             await place
 
-    def _line(self) -> int:
-        return sum(number for line in self._waiting.values() for number, place in line if not place.done())
+    def _line(self, *lanes: Lane) -> int:
+        """Messages that wait, of these lanes or of all."""
+        lines = [self._waiting[lane] for lane in lanes or self._waiting]
+        return sum(number for line in lines for number, place in line if not place.done())
 
     async def _serve(self) -> None:
         """Fetch and hand out until nobody waits: the priority lane first, each lane in its order."""

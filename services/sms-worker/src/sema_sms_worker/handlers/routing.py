@@ -12,7 +12,7 @@ from sema_sms_worker.clients.health import Health
 from sema_sms_worker.clients.pacing import Pace
 from sema_sms_worker.clients.ways import Way
 from sema_sms_worker.rules.jobs import calls
-from sema_sms_worker.rules.routing import PASSING, Choice, NoRoute, Route, Standing, Table, choose
+from sema_sms_worker.rules.routing import PASSING, Choice, NoRoute, PassedOver, Route, Standing, Table, choose
 
 log = get_logger()
 
@@ -35,6 +35,25 @@ class Going:
     choices: list[Choice] = field(default_factory=list)
     trial: str | None = None
 
+    def part(self, leaving: Sequence[SmsJob]) -> list[tuple[SmsJob, Choice]]:
+        """Keep only what is leaving; the rest."""
+        keys = {(job.message_id, job.attempt) for job in leaving}
+        rest: list[tuple[SmsJob, Choice]] = []
+        kept: list[tuple[SmsJob, Choice]] = []
+        for job, choice in zip(self.jobs, self.choices, strict=True):
+            (kept if (job.message_id, job.attempt) in keys else rest).append((job, choice))
+        self.jobs, self.choices = [job for job, _ in kept], [choice for _, choice in kept]
+        return rest
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A job that must not keep others waiting. `seconds`: when its turn comes; None: nobody knows."""
+
+    job: SmsJob
+    why: NoRoute
+    seconds: float | None = None
+
 
 @dataclass(slots=True)
 class Plan:
@@ -42,7 +61,7 @@ class Plan:
 
     going: list[Going] = field(default_factory=list)
     later: list[SmsJob] = field(default_factory=list)
-    waiting: list[tuple[SmsJob, NoRoute]] = field(default_factory=list)
+    waiting: list[PutOff] = field(default_factory=list)
     never: list[tuple[SmsJob, NoRoute]] = field(default_factory=list)
     wait: float = LONG_WAIT
 
@@ -82,8 +101,14 @@ class Router:
             self._paces[route.aggregator].per_second = route.per_second
             metrics.ENABLED.labels(route.aggregator).set(route.enabled)
 
-    async def plan(self, lane: Lane, jobs: Sequence[SmsJob], failed: frozenset[str]) -> Plan:
-        """What to do with jobs now. `failed`: aggregators that could not be reached with them a moment ago."""
+    async def plan(
+        self, lane: Lane, jobs: Sequence[SmsJob], failed: frozenset[str], *, patient: bool = True
+    ) -> Plan:
+        """What to do with jobs now. `failed`: aggregators that could not be reached with them a moment ago.
+
+        A job that would wait in a long line for its pace, or (not `patient`) for a connection, is put off, if
+        others could go meanwhile.
+        """
         plan = Plan()
         groups: dict[str, Going] = {}
         held_trials: set[str] = set()
@@ -105,23 +130,32 @@ class Router:
                 known[asked] = choice
                 self._place(plan, groups, job, choice)
         for name, going in groups.items():
+            others = self._others_go(name)
+            if others and not self._within_pace(plan, name, going, lane):
+                continue
             room = self._room(name, lane)
             able = going.way.capabilities
             if room * (1 if able.one_text else able.max_bulk) >= len(going.jobs):  # nearly always
                 plan.going.append(going)
                 continue
             made = calls(going.jobs, able)
-            plan.soon([job for call in made[room:] for job in call])
-            leaving = {(job.message_id, job.attempt) for call in made[:room] for job in call}
-            kept = [
-                (job, choice)
-                for job, choice in zip(going.jobs, going.choices, strict=True)
-                if (job.message_id, job.attempt) in leaving
-            ]
-            if kept:
-                going.jobs, going.choices = [job for job, _ in kept], [choice for _, choice in kept]
+            rest = going.part([job for call in made[: max(room, 0)] for job in call])
+            if going.jobs:
                 plan.going.append(going)
+            if others and not patient:
+                plan.waiting += [PutOff(job, _passed(choice, "busy")) for job, choice in rest]
+            else:
+                plan.soon([job for job, _ in rest])
         return plan
+
+    def _within_pace(self, plan: Plan, name: str, going: Going, lane: Lane) -> bool:
+        """Put off what would wait long in the line of a route; whether anything is left."""
+        pace = self._paces[name]
+        fits = pace.fits(lane)
+        if fits is not None and fits < len(going.jobs):
+            rest = going.part(going.jobs[:fits])
+            plan.waiting += [PutOff(job, _passed(choice, "paced"), pace.book(lane)) for job, choice in rest]
+        return bool(going.jobs)
 
     def _place(self, plan: Plan, groups: dict[str, Going], job: SmsJob, choice: Choice | NoRoute) -> None:
         if isinstance(choice, Choice):
@@ -133,14 +167,16 @@ class Router:
         elif any(why in PASSING for _, why in choice.passed_over):
             plan.soon([job])
         elif self._others_go():
-            plan.waiting.append((job, choice))
+            plan.waiting.append(PutOff(job, choice))
         else:
             plan.later.append(job)
 
-    def _others_go(self) -> bool:
-        """Whether messages without such bonds can go: then this one must not keep them waiting."""
+    def _others_go(self, but: str | None = None) -> bool:
+        """Whether others can go, by any route `but` this: then these must not keep them waiting."""
         return any(
-            route.enabled and self.health.standing(route.aggregator, None).state == "open"
+            route.enabled
+            and route.aggregator != but
+            and self.health.standing(route.aggregator, None).state == "open"
             for route in self.table.routes
         )
 
@@ -169,6 +205,11 @@ class Router:
     async def pace(self, going: Going, lane: Lane) -> None:
         """Wait until these messages may leave."""
         await self._paces[going.way.name].take(len(going.jobs), lane)
+
+
+def _passed(choice: Choice, why: PassedOver) -> NoRoute:
+    """Why the chosen route does not get a message now; what was passed over before stays said."""
+    return NoRoute(((choice.aggregator, why), *choice.passed_over))
 
 
 class Standings:

@@ -34,7 +34,7 @@ from sema_sms_worker.clients.ways import Way
 from sema_sms_worker.handlers.gathering import Gathering, Noted
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.handlers.reports import TestReports
-from sema_sms_worker.handlers.routing import Going, Router
+from sema_sms_worker.handlers.routing import Going, PutOff, Router
 from sema_sms_worker.rules import facts as told
 from sema_sms_worker.rules import jobs as rules
 from sema_sms_worker.rules.jobs import TEST
@@ -43,18 +43,25 @@ from sema_sms_worker.rules.outcomes import (
     HELD,
     RetryPolicy,
     ask_again,
+    booked,
     conclude,
     expired,
     unroutable,
 )
-from sema_sms_worker.rules.routing import Choice, NoRoute
+from sema_sms_worker.rules.routing import Choice, NoRoute, bonded
 
 log = get_logger()
 
 T = TypeVar("T")
 
 EARLY_REPORT_LOST = SubmitOutcome(Outcome.NO_WAY, "broker_unavailable", "test mode could not report early")
+FELL_OVER: Final = SubmitOutcome(Outcome.IN_DOUBT, "fell_over", "the call ended in a bug of ours")
+"""What a call taught that answered nothing at all."""
+
 PLAYED: Final = Choice(TEST, "test")
+PATIENCE_SECONDS: Final = 1.0
+"""So long a batch of which nothing goes waits for a connection, while other routes could go in its place."""
+
 NOWHERE: Final = "none"
 """The aggregator of a claim that nobody submits with."""
 
@@ -116,7 +123,7 @@ class SubmitJobs:
 
     async def _route(self, jobs: Sequence[SmsJob]) -> None:
         """Send each job its way; what no aggregator would look at is offered to another one at once."""
-        since = time.monotonic()
+        since = went = time.monotonic()
         failed: frozenset[str] = frozenset()
         while True:
             jobs, late = rules.by_validity(jobs, clock.now())
@@ -124,7 +131,8 @@ class SubmitJobs:
                 await self._hands.carry(self._expire(late))
             if not jobs:
                 return
-            plan = await self._router.plan(self._lane, jobs, failed)
+            patient = time.monotonic() - went < PATIENCE_SECONDS
+            plan = await self._router.plan(self._lane, jobs, failed, patient=patient)
             held = await all_of(
                 *(self._go(going) for going in plan.going),
                 *([self._hands.carry(self._put_off(plan.waiting))] if plan.waiting else []),
@@ -132,6 +140,7 @@ class SubmitJobs:
             )
             jobs = [*plan.later, *(job for some in held for job in some)]
             if plan.going:
+                went = time.monotonic()
                 failed |= {g.way.name for g, some in zip(plan.going, held, strict=False) if some}
             elif jobs:
                 failed = frozenset()
@@ -141,6 +150,12 @@ class SubmitJobs:
         """Submit at the route's pace; the jobs that nobody has looked at."""
         try:
             await self._router.pace(going, self._lane)
+            live, late = rules.by_validity(going.jobs, clock.now())
+            if late:
+                going.part(live)
+                await self._hands.carry(self._expire(late))
+                if not live:
+                    return []
             if not self._router.still_open(going):
                 return going.jobs
             return await self._hands.carry(self._submit(going))
@@ -148,30 +163,35 @@ class SubmitJobs:
             if going.trial is not None:
                 await self._hands.carry(self._router.health.tried(going.trial))
 
-    async def _put_off(self, waiting: Sequence[tuple[SmsJob, NoRoute]]) -> list[SmsJob]:
-        """Let jobs wait by themselves for the only route that may carry them: others must not wait with them."""
+    async def _put_off(self, waiting: Sequence[PutOff]) -> list[SmsJob]:
+        """Let jobs wait by themselves for the route that is theirs: others must not wait with them."""
         at = clock.now()
         await self._gathering.note(
             Noted(
                 waiting=[
                     Waiting(
-                        job.message_id,
-                        job.attempt,
-                        job.tenant_id,
-                        job.lane,
-                        why.passed_over[0][0],
-                        _bond(job, why.told),
+                        each.job.message_id,
+                        each.job.attempt,
+                        each.job.tenant_id,
+                        each.job.lane,
+                        each.why.passed_over[0][0],
+                        bonded(each.job, each.why.told),
                         at,
-                        ask_again(job, at, self._router.shut_for(why), random.random()),
+                        self._when(each, at),
                     )
-                    for job, why in waiting
+                    for each in waiting
                 ]
             )
         )
-        for job, why in waiting:
-            metrics.WAITING.labels(why.passed_over[0][0]).inc()
-            _log("message_waits", job, job.traceparent, passed_over=dict(why.passed_over))
+        for each in waiting:
+            metrics.WAITING.labels(each.why.passed_over[0][0]).inc()
+            _log("message_waits", each.job, each.job.traceparent, passed_over=dict(each.why.passed_over))
         return []
+
+    def _when(self, each: PutOff, at: datetime) -> datetime:
+        if each.seconds is not None:
+            return booked(each.job, at, each.seconds)
+        return ask_again(each.job, at, self._router.shut_for(each.why), random.random())
 
     async def _give_up(self, never: Sequence[tuple[SmsJob, NoRoute]]) -> list[SmsJob]:
         """End jobs that nothing will ever carry."""
@@ -212,7 +232,7 @@ class SubmitJobs:
         told_of = {key: choice.told for key, choice in distinct.items()}
         mine, taken = await self._claim(
             [
-                (job, way.name, told_of[id(choice)])
+                (job, way.name, bonded(job, told_of[id(choice)]))
                 for job, choice in zip(going.jobs, going.choices, strict=True)
             ]
         )
@@ -301,9 +321,12 @@ class SubmitJobs:
             return await way.submit(self._lane, jobs)
         health = self._router.health
         call = health.began(way.name, frozenset(job.mno for job in jobs if job.mno), trial)
-        outcomes = await way.submit(self._lane, jobs)
-        health.ended(way.name, call, outcomes)
-        return outcomes
+        outcomes = [FELL_OVER]
+        try:
+            outcomes = await way.submit(self._lane, jobs)
+            return outcomes
+        finally:
+            health.ended(way.name, call, outcomes)
 
     async def _record(self, made: Sequence[_Attempted]) -> set[UUID]:
         """Write the outcomes; the ids of the messages that ended."""
@@ -390,11 +413,6 @@ def _log(event: str, job: SmsJob, traceparent: str | None, **more: object) -> No
         trace_id=None if traceparent is None else traceparent[3:35],
         **more,
     )
-
-
-def _bond(job: SmsJob, choice: dict[str, Any]) -> dict[str, Any]:
-    """With what the job is bound by: whoever publishes it again reads it from here."""
-    return choice if job.only_via is None else choice | {"reason": "resend"}
 
 
 async def all_of(*work: Awaitable[T]) -> list[T]:

@@ -103,6 +103,11 @@ def ask_again(job: SmsJob, at: datetime, shut_for: float, chance: float) -> date
     return min(at + timedelta(seconds=seconds), max(job.valid_until, at))
 
 
+def booked(job: SmsJob, at: datetime, seconds: float) -> datetime:
+    """When a message that did not fit into the line of its route comes back, at its end at the latest."""
+    return min(at + timedelta(seconds=seconds), max(job.valid_until, at))
+
+
 def expired(job: SmsJob, at: datetime) -> Ended:
     """The end of a job that came too late."""
     return Ended(job.message_id, job.attempt, job.tenant_id, "expired", *EXPIRED, at)

@@ -16,7 +16,8 @@ LONGER: Final = 3
 """Each age is so many times the one before: most reports that are late are late by minutes, some by a day."""
 
 SLACK: Final = timedelta(minutes=5)
-"""A submit may be recorded a little later than it happened; so far back is looked again. An age is longer."""
+"""A submit may be recorded a little later than it happened. So far back is looked again, where nothing younger was
+asked about meanwhile: under load a late one may have to wait for its next age, which is no loss. An age is longer."""
 
 
 def ages(first: float, longest: float) -> tuple[int, ...]:
@@ -50,7 +51,8 @@ def marks(
 ) -> dict[int, datetime]:
     """How far each mark moves: to the last submit before the first that nobody has answered for.
 
-    `asked` are (age, message id). A window that was read to its end moves up to now, but for the slack.
+    `asked` are (age, message id). A window that was read to its end moves up to the last
+    one asked about, or to its end but for the slack, whichever is later: nobody is asked about twice at one age.
     """
     moved: dict[int, datetime] = {}
     for window in asked_at:

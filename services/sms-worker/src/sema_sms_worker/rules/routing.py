@@ -29,6 +29,8 @@ PassedOver = Literal[
     "account",
     "undelivered",
     "slow",
+    "paced",
+    "busy",
 ]
 
 NEVER: Final[frozenset[PassedOver]] = frozenset({"cannot_carry", "network_not_served", "refused_before"})
@@ -128,6 +130,16 @@ def refused_before(choice: Mapping[str, Any] | None) -> tuple[str, ...]:
     """The aggregators that a told choice says will never take the message."""
     over = (choice or {}).get("passed_over", ())
     return tuple(each["aggregator"] for each in over if each["reason"] == "refused_before")
+
+
+def bonded(job: SmsJob, choice: dict[str, Any]) -> dict[str, Any]:
+    """A told choice with what its job is bound by: whoever publishes the job again reads it from here."""
+    return choice if job.only_via is None else choice | {"reason": "resend"}
+
+
+def is_bound(choice: Mapping[str, Any] | None) -> bool:
+    """Whether a told choice says that its message, once in doubt, must stay with its aggregator."""
+    return (choice or {}).get("reason") == "resend"
 
 
 def choose(

@@ -164,3 +164,24 @@ async def set_due(tx: Tx, due: Sequence[tuple[AttemptKey, datetime | None]]) -> 
     await tx.execute(
         SQL_SET_DUE, [k[0] for k, _ in ordered], [k[1] for k, _ in ordered], [at for _, at in ordered]
     )
+
+
+SQL_SET_DUE_UNLESS_MOVED: Final[LiteralString] = """
+UPDATE orch.submit_attempts a SET due_at = c.due_at
+FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS c(message_id, attempt, due_at)
+WHERE a.message_id = c.message_id AND a.attempt = c.attempt AND a.due_at = $4
+"""
+
+
+async def set_due_unless_moved(
+    tx: Tx, due: Sequence[tuple[AttemptKey, datetime | None]], was: datetime
+) -> None:
+    """`set_due` of those that are still due at `was`: what anybody has claimed, put off or ended since stays his."""
+    ordered = sorted(due, key=lambda item: item[0])
+    await tx.execute(
+        SQL_SET_DUE_UNLESS_MOVED,
+        [k[0] for k, _ in ordered],
+        [k[1] for k, _ in ordered],
+        [at for _, at in ordered],
+        was,
+    )
