@@ -32,7 +32,9 @@ class Deaf(Health):
 class Unrouted(Router):
     """One way for all."""
 
-    async def plan(self, lane: Lane, jobs: Sequence[SmsJob], failed: frozenset[str]) -> Plan:
+    async def plan(
+        self, lane: Lane, jobs: Sequence[SmsJob], failed: frozenset[str], *, patient: bool = True
+    ) -> Plan:
         return Plan([Going(self._ways["celcom"], list(jobs), [CELCOM] * len(jobs))])
 
     async def pace(self, going: Going, lane: Lane) -> None:
