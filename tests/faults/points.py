@@ -63,7 +63,7 @@ CAMPAIGN: Final[Mapping[str, tuple[str, ...]]] = {
     "content-worker": ("screen.after_publish",),
     "main-api": ("feeder.before_commit", "feeder.after_commit", "finish.after_publish"),
 }
-"""Only a campaign comes by here: the matrix sends none, and does not play these."""
+"""Only a campaign comes by here: `test_campaigns` reaches them, the matrix sends none."""
 
 ALL: Final = frozenset(
     point for rooms in (POINTS, CAMPAIGN) for points in rooms.values() for point in points

@@ -8,6 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.faults.points import CAMPAIGN
 from tests.faults.scene import Scene
 from tests.kit import campaigns as kit
 from tests.kit.client import eventually
@@ -63,6 +64,42 @@ async def test_a_campaign_whose_scheduler_is_killed_again_and_again_reaches_ever
     assert len(sent) == recipients
     assert set(sent.values()) == {1}
     held = await db.fetchval("SELECT reserved FROM core.campaigns WHERE id = $1", campaign_id)
+    assert held == 0
+    await db.close()
+    await scene.judge()
+
+
+async def test_a_campaign_is_whole_when_its_rooms_are_killed_at_each_of_its_points(scene: Scene) -> None:
+    db = await asyncpg.connect(scene.stack.env["DATABASE_URL"])
+    await db.execute("INSERT INTO core.content_blocklist (kind, value) VALUES ('word', 'zzbad')")
+    list_id = await kit.add_many(db, scene.client.account_id, FIRST + RECIPIENTS, 1_200)
+    arms = [scene.points.arm(point, "kill") for points in CAMPAIGN.values() for point in points]
+    wanted = {"zzbad": "rejected", "Habari": "completed"}
+    ids = {}
+    for message in wanted:
+        body = {
+            "name": "Killed",
+            "contact_list_id": str(list_id),
+            "from": "SEMALINK",
+            "message": message,
+        }
+        answer = await scene.client.post("/v1/campaigns", body)
+        assert answer.status_code == 202, answer.text
+        ids[UUID(answer.json()["id"])] = wanted[message]
+
+    async def ended() -> None:
+        found = await db.fetch("SELECT id, status FROM core.campaigns WHERE id = ANY($1::uuid[])", list(ids))
+        assert {row["id"]: row["status"] for row in found} == ids
+
+    await eventually(ended, 120.0)
+    assert [arm.point for arm in arms if not scene.points.fired(arm)] == []
+    sent = await db.fetchrow(
+        "SELECT count(*) AS messages, count(DISTINCT to_msisdn) AS numbers FROM orch.sms_messages"
+        " WHERE campaign_id = ANY($1::uuid[])",
+        list(ids),
+    )
+    assert tuple(sent.values()) == (1_200, 1_200)
+    held = await db.fetchval("SELECT sum(reserved) FROM core.campaigns WHERE id = ANY($1::uuid[])", list(ids))
     assert held == 0
     await db.close()
     await scene.judge()
