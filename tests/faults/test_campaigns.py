@@ -93,7 +93,7 @@ async def test_a_campaign_is_whole_when_its_rooms_are_killed_at_each_of_its_poin
 
     await eventually(ended, 120.0)
     assert [arm.point for arm in arms if not scene.points.fired(arm)] == []
-    sent = await db.fetchrow(
+    [sent] = await db.fetch(
         "SELECT count(*) AS messages, count(DISTINCT to_msisdn) AS numbers FROM orch.sms_messages"
         " WHERE campaign_id = ANY($1::uuid[])",
         list(ids),
