@@ -18,6 +18,9 @@ from sema_common.wire.queues import QUEUES as QUEUES
 
 DEAD_LETTER_EXCHANGE: Final = "sema.dlx"
 
+NO_LIMIT: Final = 2**31 - 1
+"""Dead letters are returned as often as it takes. RabbitMQ 3 takes -1 for a limit that the first return exceeds."""
+
 DELIVERY_LIMIT: Final = 5
 """RabbitMQ gives up when the count of *re*deliveries passes the limit: 5 means at most 6 deliveries."""
 
@@ -48,7 +51,8 @@ def queue_specs() -> tuple[QueueSpec, ...]:
     A dead-letter queue has no length and no delivery limit: both would drop or return messages.
     """
     dead = tuple(
-        QueueSpec(dead_letter_queue(q), {"x-queue-type": "quorum", "x-delivery-limit": -1}) for q in QUEUES
+        QueueSpec(dead_letter_queue(q), {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT})
+        for q in QUEUES
     )
     work = tuple(
         QueueSpec(

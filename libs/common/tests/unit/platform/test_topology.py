@@ -34,7 +34,7 @@ def test_dead_lettering_is_at_least_once_with_all_that_it_needs() -> None:
 
 def test_a_dead_letter_queue_never_drops_or_limits() -> None:
     for queue in topology.QUEUES:
-        assert SPECS[f"dlq.{queue}"] == {"x-queue-type": "quorum", "x-delivery-limit": -1}
+        assert SPECS[f"dlq.{queue}"] == {"x-queue-type": "quorum", "x-delivery-limit": 2**31 - 1}
 
 
 def test_no_argument_that_a_newer_rabbitmq_refuses() -> None:
