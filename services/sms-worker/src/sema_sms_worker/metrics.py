@@ -61,7 +61,9 @@ PASSED_OVER: Final = Counter(
     ["aggregator", "reason"],
 )
 WAITING: Final = Counter(
-    "sema_sms_waiting_total", "Times a message was put off because its only route was shut.", ["aggregator"]
+    "sema_sms_waiting_total",
+    "Times a message was put off: its only route was shut, its line long (paced), or no connection free (busy).",
+    ["aggregator"],
 )
 ENABLED: Final = Gauge(
     "sema_sms_route_enabled", "Whether staff have an aggregator switched on.", ["aggregator"]
