@@ -20,6 +20,7 @@ from tests.sandbox.conftest import Stand
 DEFAULTS: dict[str, Any] = {
     "latency_ms": 0,
     "error_rate": 0,
+    "timeout_rate": 0,
     "mode": "ok",
     "dlr": {
         "enabled": True,
