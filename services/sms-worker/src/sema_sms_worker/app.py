@@ -18,6 +18,7 @@ from sema_sms_worker.clients.enquiry import Enquiry
 from sema_sms_worker.clients.health import Health, Policy
 from sema_sms_worker.clients.pacing import Pace
 from sema_sms_worker.clients.ways import HttpWay, TestWay, Way
+from sema_sms_worker.handlers.attempts import Attempts
 from sema_sms_worker.handlers.gathering import Gathering
 from sema_sms_worker.handlers.hands import Hands
 from sema_sms_worker.handlers.lanes import LaneHandler, Message
@@ -64,7 +65,8 @@ async def open_room(room: Room, settings: Settings) -> None:
     reports = TestReports(bus)
 
     def lane(name: Lane) -> LaneHandler:
-        submit = SubmitJobs(name, router, TestWay(TestMode()), db, gathering, reports, hands, policy)
+        attempts = Attempts(name, router, db, gathering, reports, hands, policy)
+        submit = SubmitJobs(name, router, TestWay(TestMode()), attempts, gathering, hands)
         return LaneHandler(submit, settle)
 
     types: Sequence[type[Message]] = (SmsJobs, SettleAttempts)

@@ -11,8 +11,8 @@ from sema_common.platform.db import Database
 from sema_common.wire.sms import Lane
 from sema_sms_worker.clients.pacing import BOOKED_SECONDS, LINE_SECONDS, Pace
 from sema_sms_worker.clients.ways import Way
+from sema_sms_worker.handlers.attempts import Attempts
 from sema_sms_worker.handlers.routing import Router
-from sema_sms_worker.handlers.submit import SubmitJobs
 from sema_sms_worker.rules.routing import FINE, Route, Table
 
 from .test_routing import ABLE, PLAIN, job  # type: ignore[import-not-found]  # mypy knows no package with a dash
@@ -101,7 +101,7 @@ async def test_a_call_that_ends_in_a_bug_has_ended() -> None:
             raise ZeroDivisionError
 
     way = cast(Way, Fails("celcom", PLAIN, 1))
-    handler = SubmitJobs("normal", cast(Any, SimpleNamespace(health=Health())), way, *[cast(Any, None)] * 5)
+    attempts = Attempts("normal", cast(Any, SimpleNamespace(health=Health())), *[cast(Any, None)] * 5)
     with pytest.raises(ZeroDivisionError):
-        await handler._call_one(way, [job()], None)
+        await attempts._call_one(way, [job()], None)
     assert ended == [("celcom", 7, Outcome.IN_DOUBT)]
