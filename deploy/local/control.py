@@ -197,7 +197,10 @@ def _tail(layout: Layout, name: str) -> str:
 
 
 def _want(layout: Layout, names: Iterable[str]) -> None:
-    layout.wanted_file.write_text("\n".join(sorted(names)))
+    """In one step: a supervisor that reads half a list would end what is missing from it."""
+    temporary = layout.wanted_file.with_suffix(".new")
+    temporary.write_text("\n".join(sorted(names)))
+    temporary.replace(layout.wanted_file)
 
 
 def _wake(layout: Layout) -> None:

@@ -9,6 +9,7 @@ from deploy.local import control, services
 from deploy.local.credentials import load
 from deploy.local.layout import Layout
 from deploy.local.programs import remember
+from deploy.local.supervisor import read_wanted
 
 
 @pytest.fixture
@@ -46,3 +47,14 @@ def test_proxies_run_only_where_they_are_asked_for(tmp_path: Path, monkeypatch: 
     plain = {program.name for program in services.programs(layout, secrets)}
     monkeypatch.setenv("SEMA_STORE_PROXIES", "1")
     assert {program.name for program in services.programs(layout, secrets)} - plain == {services.PROXIES}
+
+
+def test_a_supervisor_never_reads_half_a_list_of_what_is_wanted(tmp_path: Path) -> None:
+    """Two workers of a test run ask for the stores at once: what the first wrote is being read meanwhile."""
+    layout = Layout(home=tmp_path, port_base=39_000)
+    layout.run.mkdir()
+    control._want(layout, ["postgres", "redis"])
+    with layout.wanted_file.open() as reading:
+        control._want(layout, ["postgres", "rabbitmq", "redis"])
+        assert reading.read().split() == ["postgres", "redis"]
+    assert read_wanted(layout) == {"postgres", "rabbitmq", "redis"}
