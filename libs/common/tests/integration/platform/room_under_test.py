@@ -54,6 +54,7 @@ async def open_room(room: runtime.Room, settings: Settings) -> None:
     async def handle(delivery: Delivery[ScreenCampaign]) -> None:
         log.info("handler_began")
         if settings.room == "crashes" and delivery.message.campaign_id == POISON:
+            logs.flush()  # a neighbour of this turn may have been acknowledged: its line must not be lost
             os.kill(os.getpid(), signal.SIGKILL)
         if settings.room != "crashes":
             await closing.wait()
