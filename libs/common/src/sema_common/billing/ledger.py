@@ -198,6 +198,17 @@ async def adjust(
     return await _move(tx, account_id, amount, reference, kind, "adjustments")
 
 
+async def top_up(tx: Tx, account_id: UUID, amount: Decimal, top_up_id: UUID) -> Decimal | None:
+    """Credit what was paid by M-Pesa: the balance after; None when this top-up was credited before.
+
+    The caller has made sure that the money came (`mpesa_clearing` owes it until it is settled). ValueError unless
+    `amount` is positive.
+    """
+    if amount <= 0:
+        raise ValueError("a top-up is more than nothing")
+    return await _move(tx, account_id, amount, top_up_id, "top_up", "mpesa_clearing")
+
+
 async def reserve(tx: Tx, account_id: UUID, amount: Decimal, campaign_id: UUID) -> Decimal | None:
     """Set `amount` aside for a campaign; None when it was before. The caller knows that the balance suffices."""
     return await _move(tx, account_id, -amount, campaign_id, "reserve", "reservations")

@@ -127,6 +127,25 @@ async def test_adjusting_and_releasing_twice_moves_once(api: Database) -> None:
     await assert_books_agree(api)
 
 
+async def test_a_top_up_seen_twice_at_the_same_time_is_credited_once(api: Database) -> None:
+    top_up_id = new_id()
+    async with api.transaction() as tx:
+        account = await open_account(tx, balance="1")
+
+    async def credit() -> Decimal | None:
+        async with api.transaction(30) as tx:
+            return await ledger.top_up(tx, account, Decimal(500), top_up_id)
+
+    credited = await asyncio.gather(*(credit() for _ in range(10)))
+    assert [after for after in credited if after is not None] == [Decimal(501)]
+    async with api.transaction() as tx:
+        entry = (await ledger.read_entries(tx, account))[0]
+        with pytest.raises(ValueError, match="more than nothing"):
+            await ledger.top_up(tx, account, Decimal(-1), new_id())
+    assert (entry.kind, entry.counter_account, entry.reference) == ("top_up", "mpesa_clearing", top_up_id)
+    await assert_books_agree(api)
+
+
 async def test_concurrent_adjustments_of_one_reference_move_once(api: Database) -> None:
     reference = new_id()
     async with api.transaction() as tx:
