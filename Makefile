@@ -52,7 +52,8 @@ check: .venv/.ok ## The fast loop: lint, types, import rules, unit tests
 
 .PHONY: test
 test: check ## Everything: check, then all tests against real stores and the whole stack
-	$(PYTHON) -m tests.kit.stores $(PYTEST) -q -n 2 -m "stores and not stack and not long"
+	@# They wait for the stores more than they compute: twice as many as there are cores.
+	$(PYTHON) -m tests.kit.stores $(PYTEST) -q -n 4 -m "stores and not stack and not long"
 	@# They share one stack, and some break it on purpose: in order, so that a failure can be told from its cause.
 	$(PYTEST) -q -p no:randomly -m "stack and not long"
 
