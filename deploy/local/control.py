@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -10,16 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local import bootstrap, services, stores
+from deploy.local import bootstrap, services, stores, wanted
 from deploy.local.credentials import load
 from deploy.local.layout import DEFAULT_HOME, DEFAULT_PORT_BASE, ROOT, Layout
-from deploy.local.programs import Process, Program, left_behind
-from deploy.local.supervisor import BOOTSTRAP, Supervisor, only_supervisor, read_wanted, say
+from deploy.local.programs import Process, Program, birth, left_behind, remember
+from deploy.local.supervisor import BOOTSTRAP, Supervisor, only_supervisor, say
 
 # A first start makes a database cluster and a broker; two busy cores have needed 40 s for it.
 UP_SECONDS: Final = 120.0
@@ -47,12 +48,16 @@ def programs(layout: Layout) -> dict[str, Program]:
 
 def run(layout: Layout, only: Iterable[str] = ()) -> None:
     """The supervisor itself, in the foreground, until SIGTERM or Ctrl-C."""
+    # Whoever edits what is wanted from now on wakes us; unheard until we listen, and then we read it anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     layout.make_directories()
     with only_supervisor(layout):
         table = programs(layout)
-        _want(layout, _with_needs(table, only) or frozenset(table))
+        wanted.change(layout, lambda _: _with_needs(table, only) or table)
         _roll_logs(layout)
-        supervisor = Supervisor(layout, table, lambda wanted: bootstrap.prepare(layout, wanted))
+        layout.status_file.unlink(missing_ok=True)  # a predecessor's that was killed
+        remember(layout, "supervisor", os.getpid())
+        supervisor = Supervisor(layout, table, lambda names: bootstrap.prepare(layout, names))
         asyncio.run(supervisor.run())
 
 
@@ -65,17 +70,18 @@ def up(layout: Layout, only: Iterable[str] = (), seconds: float = UP_SECONDS) ->
     layout.home.mkdir(parents=True, exist_ok=True)
     with (layout.home / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _await_end_of_stopping(layout)
         layout = _as_running(layout)
         layout.make_directories()
         table = programs(layout)
-        wanted = _with_needs(table, only) or frozenset(table)
-        if read_status(layout):
-            _want(layout, read_wanted(layout) | wanted)
-            _wake(layout)
+        needed = _with_needs(table, only) or frozenset(table)
+        if supervisor_pid(layout) is None:
+            edit = wanted.read(layout).edit + 1
+            _spawn_supervisor(layout, needed)
         else:
-            layout.status_file.unlink(missing_ok=True)
-            _spawn_supervisor(layout, wanted)
-        _await_ready(layout, wanted, seconds)
+            edit = wanted.change(layout, lambda names: names | needed)
+            _wake(layout)
+        _await_ready(layout, needed, edit, seconds)
         return layout
 
 
@@ -83,8 +89,8 @@ def down(layout: Layout) -> None:
     """Stops everything, also what a supervisor that was killed left behind."""
     pid = supervisor_pid(layout)
     if pid is not None:
-        os.kill(pid, signal.SIGTERM)
-        os.kill(pid, signal.SIGCONT)
+        _signal(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGCONT)
         asyncio.run(_gone(pid, DOWN_SECONDS))
     asyncio.run(_stop_left_behind(layout))
 
@@ -94,21 +100,23 @@ def discard(layout: Layout) -> None:
 
     What runs is what the pid files say: the environment that the stack was started with may be gone.
     """
-    pids = [pid] if (pid := supervisor_pid(layout)) else []
-    names = sorted(path.stem for path in layout.run.glob("*.pid") if path.stem != "supervisor")
-    pids += [found[0] for name in names if (found := left_behind(layout, name))]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    for pid in pids:
-        asyncio.run(_gone(pid, DOWN_SECONDS))
+    _kill([pid] if (pid := supervisor_pid(layout)) else [])  # first: it would start again what it sees end
+    names = sorted(path.stem for path in layout.run.glob("*.pid"))
+    _kill([found[0] for name in names if (found := left_behind(layout, name))])
 
 
 def stop(layout: Layout, names: Iterable[str]) -> None:
-    """Ends single programs, which then stay down (a broker that is away for minutes) until `start`."""
-    names = frozenset(names)
-    _want(layout, read_wanted(layout) - names)
+    """Ends single programs, which then stay down (a broker that is away for minutes) until somebody starts them."""
+    ended = frozenset(names)
+    edit = wanted.change(layout, lambda names: names - ended)
     _wake(layout)
-    _poll(layout, DOWN_SECONDS, lambda status: not names & status["programs"].keys())
+
+    def all_ended(status: dict[str, Any]) -> bool:
+        unwanted = ended - wanted.read(layout).names
+        return status["followed"] >= edit and not unwanted & status["programs"].keys()
+
+    if not _poll(layout, DOWN_SECONDS, all_ended):
+        raise StackError(f"not ended in time: {', '.join(sorted(ended))}")
 
 
 def supervisor_pid(layout: Layout) -> int | None:
@@ -118,14 +126,13 @@ def supervisor_pid(layout: Layout) -> int | None:
 
 
 def read_status(layout: Layout) -> dict[str, Any] | None:
-    """What the running supervisor last wrote; None without a running supervisor."""
-    if supervisor_pid(layout) is None:
-        return None
+    """What the running supervisor last wrote; None without a running supervisor, or before its first word."""
+    pid = supervisor_pid(layout)
     try:
         status: dict[str, Any] = json.loads(layout.status_file.read_text())
     except FileNotFoundError:
         return None
-    return status
+    return status if status["supervisor"] == pid else None
 
 
 def _as_running(layout: Layout) -> Layout:
@@ -151,13 +158,21 @@ def _spawn_supervisor(layout: Layout, wanted: frozenset[str]) -> None:
         raise StackError(f"the supervisor does not start:\n{_tail(layout, 'supervisor')}")
 
 
-def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None:
-    expected = wanted | ({BOOTSTRAP} if "postgres" in wanted else set())
+def _await_end_of_stopping(layout: Layout) -> None:
+    """A supervisor that ends follows no edit any more; the next one will."""
+    status = read_status(layout)
+    if status is not None and status["stopping"]:
+        asyncio.run(_gone(status["supervisor"], DOWN_SECONDS))
+
+
+def _await_ready(layout: Layout, needed: frozenset[str], edit: int, seconds: float) -> None:
+    """What a status says that is older than the edit is not the answer to it."""
+    expected = needed | ({BOOTSTRAP} if "postgres" in needed else set())
     seen: set[str] = set()
 
     def everything_ready(status: dict[str, Any]) -> bool:
-        states = status["programs"]
-        ready = {name for name in expected if states.get(name, {}).get("phase") == "ready"}
+        states = status["programs"] if status["followed"] >= edit else {}
+        ready = {name for name in expected if name in states and _is_ready(states[name])}
         for name in sorted(ready - seen):
             print(f"  {name:<18} ready", flush=True)
         seen.update(ready)
@@ -167,13 +182,21 @@ def _await_ready(layout: Layout, wanted: frozenset[str], seconds: float) -> None
         raise StackError(_why_not(layout, expected))
 
 
-def _poll(layout: Layout, seconds: float, done: Any) -> bool:
-    """Asks the status file ten times a second; False when the time is over."""
+def _is_ready(state: Mapping[str, Any]) -> bool:
+    """It answers, and has not ended since without the supervisor's having seen it."""
+    return state["phase"] == "ready" and (state["pid"] is None or bool(birth(state["pid"])))
+
+
+def _poll(layout: Layout, seconds: float, done: Callable[[dict[str, Any]], bool]) -> bool:
+    """Asks the status file ten times a second; False when the time is over, or nobody writes it any more."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status = read_status(layout)
-        if status is not None and done(status):
-            return True
+        if status is not None:
+            if done(status):
+                return True
+            if status["stopping"]:
+                return False
         time.sleep(0.1)
     return False
 
@@ -196,18 +219,11 @@ def _tail(layout: Layout, name: str) -> str:
     return "\n".join(f"      {line}" for line in lines)
 
 
-def _want(layout: Layout, names: Iterable[str]) -> None:
-    """In one step: a supervisor that reads half a list would end what is missing from it."""
-    temporary = layout.wanted_file.with_suffix(".new")
-    temporary.write_text("\n".join(sorted(names)))
-    temporary.replace(layout.wanted_file)
-
-
 def _wake(layout: Layout) -> None:
     pid = supervisor_pid(layout)
     if pid is None:
         raise StackError("the stack is not running; start it with: make up")
-    os.kill(pid, signal.SIGHUP)
+    _signal(pid, signal.SIGHUP)
 
 
 def _with_needs(table: dict[str, Program], names: Iterable[str]) -> frozenset[str]:
@@ -248,9 +264,24 @@ async def _stop_one(layout: Layout, name: str) -> None:
     layout.pid_file(name).unlink(missing_ok=True)
 
 
+def _kill(pids: Iterable[int]) -> None:
+    """All at once; returns when they are gone."""
+    killed = [*pids]
+    for pid in killed:
+        _signal(pid, signal.SIGKILL)
+    for pid in killed:
+        asyncio.run(_gone(pid, DOWN_SECONDS))
+
+
 async def _gone(pid: int, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await Process(pid, None).gone()
     except TimeoutError:
-        os.kill(pid, signal.SIGKILL)
+        _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """It may end at any moment by itself, or by somebody else."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

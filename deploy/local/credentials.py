@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from typing import Final
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from deploy.local.files import replace
 
 # What the seeding adds; it is dropped with the database that knew it.
 DEMO_KEYS: Final = ("SEMA_ACCOUNT_ID", "SEMA_API_KEY", "SEMA_TEST_API_KEY")
@@ -36,12 +37,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 def write_env(path: Path, values: Mapping[str, str], mode: int = 0o644) -> None:
     """Replaces the file in one step; a shell can source it, and what needs no quotes has none."""
-    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
+    replace(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()), mode)
 
 
 def _jwt_private_key() -> str:

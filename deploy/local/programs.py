@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.local.files import replace
 from deploy.local.layout import Layout
 
 
@@ -96,9 +97,11 @@ def start(layout: Layout, program: Program) -> Process:
 
 
 def remember(layout: Layout, name: str, pid: int) -> None:
-    """Writes the pid file, and beside it what tells this process from a later one with the same number."""
-    layout.birth_file(name).write_text(f"{birth(pid)} {layout.port_base}\n")
-    layout.pid_file(name).write_text(f"{pid}\n")
+    """Writes the pid file, and before it what tells this process from a later one with the same number: who finds
+    the one finds the other.
+    """
+    replace(layout.birth_file(name), f"{birth(pid)} {layout.port_base}\n")
+    replace(layout.pid_file(name), f"{pid}\n")
 
 
 def left_behind(layout: Layout, name: str) -> tuple[int, int] | None:

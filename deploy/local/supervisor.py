@@ -1,7 +1,7 @@
 """Keeps the wanted programs running: starts them in order, restarts whatever dies, stops them in reverse.
 
-`wanted` is a file of names that commands edit; SIGHUP makes the supervisor read it again. What it knows
-it writes to `status.json`, where `up` and `status` read it. It never gives up on a program: the stores
+Commands edit what is `wanted`; SIGHUP makes the supervisor read it again. What it knows, and which edit it has
+followed, it writes to `status.json`, where `up` and `status` read it. It never gives up on a program: the stores
 too come back by themselves.
 """
 
@@ -21,8 +21,10 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from deploy.local import wanted
+from deploy.local.files import replace
 from deploy.local.layout import Layout
-from deploy.local.programs import Process, Program, left_behind, remember, start
+from deploy.local.programs import Process, Program, left_behind, start
 from deploy.local.stores import STORES
 
 # Restart delay: at once, then doubling. 5 s because someone is waiting for a local stack; reset by 10 s
@@ -60,6 +62,7 @@ class Supervisor:
         self._first_ready = {name: asyncio.Event() for name in (*programs, BOOTSTRAP)}
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._followed = 0
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT, then stops everything."""
@@ -71,20 +74,24 @@ class Supervisor:
         try:
             while not self._stopping.is_set():
                 self._changed.clear()
-                await self._follow(read_wanted(self._layout))
+                read = wanted.read(self._layout)
+                await self._follow(read.names)
+                self._followed = read.edit
+                self._report()
                 changed = asyncio.create_task(self._changed.wait())
                 await asyncio.wait({stopping, changed}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
         finally:
+            self._report()
             await self._follow(frozenset())
             self._layout.status_file.unlink(missing_ok=True)
 
-    async def _follow(self, wanted: frozenset[str]) -> None:
+    async def _follow(self, names: frozenset[str]) -> None:
         """Ends what is no longer wanted, services before stores, and starts what is new."""
-        new = wanted - self._tasks.keys()
-        if new or "postgres" not in wanted:
+        new = names - self._tasks.keys()
+        if new or "postgres" not in names:
             await self._end(BOOTSTRAP)
-        excess = [name for name in self._tasks if name not in wanted and name != BOOTSTRAP]
+        excess = [name for name in self._tasks if name not in names and name != BOOTSTRAP]
         for group in (
             [n for n in excess if n not in STORES],
             [n for n in excess if n in STORES and n != "epmd"],
@@ -93,8 +100,8 @@ class Supervisor:
             await asyncio.gather(*(self._end(name) for name in group))
         for name in sorted(new, key=list(self._programs).index):
             self._tasks[name] = asyncio.create_task(self._keep(self._programs[name]))
-        if new and "postgres" in wanted:
-            self._tasks[BOOTSTRAP] = asyncio.create_task(self._prepare(wanted))
+        if new and "postgres" in names:
+            self._tasks[BOOTSTRAP] = asyncio.create_task(self._prepare(names))
 
     async def _end(self, name: str) -> None:
         task = self._tasks.pop(name, None)
@@ -180,14 +187,14 @@ class Supervisor:
         self._first_ready[program.name].set()
         self._report(state, phase="ready", detail="")
 
-    async def _prepare(self, wanted: frozenset[str]) -> None:
+    async def _prepare(self, names: frozenset[str]) -> None:
         state = self._states[BOOTSTRAP] = State()
         self._report(state)
         await self._first_ready["postgres"].wait()
         while True:
             self._report(state, phase="starting")
             try:
-                await self._bootstrap(wanted)
+                await self._bootstrap(names)
             except Exception as error:
                 traceback.print_exc()
                 self._report(state, phase="restarting", restarts=state.restarts + 1, detail=str(error))
@@ -205,15 +212,11 @@ class Supervisor:
             "supervisor": os.getpid(),
             "port_base": self._layout.port_base,
             "durable": self._layout.durable,
+            "followed": self._followed,
+            "stopping": self._stopping.is_set(),
             "programs": {name: asdict(state) for name, state in self._states.items()},
         }
-        temporary = self._layout.status_file.with_suffix(".new")
-        temporary.write_text(json.dumps(content, indent=1))
-        temporary.replace(self._layout.status_file)
-
-
-def read_wanted(layout: Layout) -> frozenset[str]:
-    return frozenset(layout.wanted_file.read_text().split()) if layout.wanted_file.exists() else frozenset()
+        replace(self._layout.status_file, json.dumps(content, indent=1))
 
 
 def is_free(port: int) -> bool:
@@ -241,7 +244,6 @@ def only_supervisor(layout: Layout) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("the stack already has a supervisor")
-        remember(layout, "supervisor", os.getpid())
         try:
             yield
         finally:
