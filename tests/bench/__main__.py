@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, campaign, contacts, content, journey, reports, routing, submit
+from tests.bench import accept, campaign, contacts, content, journey, keys, reports, routing, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
 SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
+    "keys": keys.known,
     "accept": accept.singles,
     "latency": accept.latency,
     "batch": accept.batches,

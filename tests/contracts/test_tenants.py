@@ -29,6 +29,7 @@ ANYTHING = {
     "bytea": "md5(random()::text)::bytea",
     "jsonb": "'{}'",
     "text[]": "'{}'",
+    "cidr[]": "'{}'",
     "timestamp with time zone": "now()",
     "numeric": "1",
     "integer": "1",

@@ -53,7 +53,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0017"
+SCHEMA_REVISION: Final = "0018"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -176,7 +176,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *await admin.open_admin(room, pipeline, bus, cache),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
-    return Edge(routes, authenticator, settings.origins)
+    return Edge(routes, authenticator, settings.origins, settings.trusted_proxies)
 
 
 async def open_contacts(

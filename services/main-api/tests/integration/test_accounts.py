@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,9 @@ from sema_main_api.users.people import put_owner
 
 PASSWORD = "correct horse battery"
 Headers = dict[str, str]
+Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+Open = Callable[..., Awaitable[Opened]]
+StaffLogIn = Callable[..., Awaitable[Headers]]
 
 
 @pytest.fixture
@@ -192,3 +196,93 @@ async def test_what_was_done_is_in_the_audit_log(
         ("test", "account.opened", None),
         ("key", "sender_id.requested", "req-7"),
     ]
+
+
+async def test_a_rotated_key_leaves_two_that_work_until_the_old_one_ends(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn
+) -> None:
+    """ASVS 6.5.2, OWASP API2:2023: a key can be replaced without a gap, and without being written down again."""
+    owner = await log_in(account)
+    bounds = {"name": "CI", "scopes": ["billing:read"], "rate_per_second": 3}
+    old = (await client.post("/v1/api-keys", json=bounds, headers=owner)).json()
+    rotate = f"/v1/api-keys/{old['id']}/rotate"
+    new = (await client.post(rotate, json={"keep_seconds": 60}, headers=owner)).json()
+    same = ("name", "scopes", "rate_per_second", "allowed_networks", "mode")
+    assert {name: new[name] for name in same} == {name: old[name] for name in same}
+    for key in (old, new):
+        headers = {"authorization": f"Bearer {key['secret']}"}
+        assert (await client.get("/v1/balance", headers=headers)).status_code == 200
+    listed = (await client.get("/v1/api-keys", headers=owner)).json()["data"]
+    ends = {row["id"]: row["expires_at"] for row in listed}
+    assert ends[old["id"]] is not None
+    assert ends[new["id"]] is None
+    assert (await client.post(rotate, json={"keep_seconds": 0}, headers=owner)).status_code == 201
+    ended = await client.get("/v1/balance", headers={"authorization": f"Bearer {old['secret']}"})
+    assert ended.status_code == 401
+    again = await client.post(rotate, json={}, headers=owner)
+    assert (again.status_code, again.json()["code"]) == (409, "key_not_live")
+
+
+async def test_a_key_works_from_its_networks_and_nobody_can_say_that_he_comes_from_there(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn
+) -> None:
+    """OWASP API2:2023, ASVS 4.1.3: X-Forwarded-For is anybody's to write where no proxy of ours stands in front."""
+    owner = await log_in(account)
+    wanted = {"scopes": ["billing:read"], "allowed_networks": ["203.0.113.0/24"]}
+    key = (await client.post("/v1/api-keys", json=wanted, headers=owner)).json()
+    headers = {"authorization": f"Bearer {key['secret']}", "x-forwarded-for": "203.0.113.7"}
+    refused = await client.get("/v1/balance", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "address_not_allowed")
+    patch = {"allowed_networks": ["203.0.113.0/24", "127.0.0.0/8"]}
+    changed = await client.patch(f"/v1/api-keys/{key['id']}", json=patch, headers=owner)
+    assert changed.json()["allowed_networks"] == patch["allowed_networks"]
+    assert (await client.get("/v1/balance", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [
+        (["203.0.113.7"], 200),
+        (["198.51.100.1, 203.0.113.7"], 200),
+        (["203.0.113.7, 198.51.100.1"], 403),
+        (["203.0.113.7", "198.51.100.1"], 403),
+        ([], 403),
+    ],
+)
+async def test_behind_a_proxy_of_ours_the_address_is_the_one_that_the_proxy_saw(
+    serve: Serve, pipeline: Database, open_: Open, forwarded: list[str], status: int
+) -> None:
+    """OWASP API2:2023: only what the trusted proxy appended counts, in a header of its own too."""
+    account = await open_()
+    await pipeline.execute(
+        "UPDATE core.api_keys SET allowed_networks = '{203.0.113.0/24}' WHERE account_id = $1",
+        account.account_id,
+    )
+    headers = [("authorization", f"Bearer {account.live_key}"), *(("x-forwarded-for", f) for f in forwarded)]
+    async with serve(trusted_proxies=1) as client:
+        assert (await client.get("/v1/balance", headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize("network", ["203.0.113.7/24", "example.com", "::ffff:10.0.0.0/104", "", "5"])
+async def test_what_is_no_network_is_refused_by_name(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn, network: str
+) -> None:
+    answer = await client.post(
+        "/v1/api-keys", json={"allowed_networks": [network]}, headers=await log_in(account)
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "invalid_network")
+
+
+async def test_what_a_key_was_bound_to_is_in_the_audit_log(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn, staff: StaffLogIn
+) -> None:
+    """ASVS 16.3.3."""
+    owner = await log_in(account)
+    key = (await client.post("/v1/api-keys", json={}, headers=owner)).json()
+    await client.patch(f"/v1/api-keys/{key['id']}", json={"rate_per_second": 2}, headers=owner)
+    lines = (await client.get("/v1/admin/audit-log", headers=await staff())).json()["data"]
+    [line] = [
+        line for line in lines if line["action"] == "api_key.changed" and line["subject_id"] == key["id"]
+    ]
+    assert (line["before"]["rate_per_second"], line["after"]["rate_per_second"]) == (None, 2)
+    assert key["secret"] not in str(line)

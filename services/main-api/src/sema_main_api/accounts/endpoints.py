@@ -1,6 +1,8 @@
 """/v1/me, /v1/api-keys and /v1/sender-ids."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from starlette.responses import Response
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import FieldError, Refused
-from sema_common.values.ids import api_key, hash_api_key, new_id
+from sema_common.values.ids import KeyMode, api_key, hash_api_key, new_id
 from sema_content_checker import skeleton
 from sema_main_api.accounts import schemas, store
 from sema_main_api.http.auth import Authenticator
@@ -58,30 +60,96 @@ async def create_key(deps: Deps, request: Request, caller: Caller) -> Response:
         raise invalid([FieldError("expires_at", "out_of_range", "This time has passed.")])
 
     async def create(tx: Tx) -> Created:
-        if await store.count_live_keys(tx, caller.account_id) >= MAX_LIVE_KEYS:
-            raise Refused("too_many_keys", f"An account has at most {MAX_LIVE_KEYS} keys: revoke some.", 409)
-        key = api_key(wanted.mode)
-        row = await store.insert_key(
-            tx,
-            store.NewKey(
-                id=new_id(),
-                tenant_id=caller.tenant_id,
-                account_id=caller.account_id,
-                name=wanted.name,
-                mode=wanted.mode,
-                prefix=key.prefix,
-                last4=key.last4,
-                hash=hash_api_key(key.text),
-                scopes=sorted(set(wanted.scopes)),
-                expires_at=wanted.expires_at,
-            ),
-        )
-        body = schemas.Key.model_validate(row).model_dump(mode="json")
-        audit = Audit.by(caller, request.request_id, "api_key.created", ("api_key", row.id), after=body)
-        await write_audit(tx, audit)
-        return Created(row.id, body, secret={"secret": key.text})
+        return await _insert_key(tx, request, caller, **wanted.model_dump())
 
     return await create_once(deps.pipeline, request, caller, "api_key", create)
+
+
+async def rotate_key(deps: Deps, request: Request, caller: Caller) -> Response:
+    """201 with a key of the same kind in `secret`; the old one ends by itself once clients had time to change."""
+    wanted = await read_body(request, schemas.RotateKey)
+    old_id = request.path_id()
+
+    async def rotate(tx: Tx) -> Created:
+        old = await _lock_live_key(tx, old_id, caller)
+        kind = ("name", "mode", "scopes", "allowed_networks", "rate_per_second")
+        created = await _insert_key(tx, request, caller, **{name: getattr(old, name) for name in kind})
+        end = now() + timedelta(seconds=wanted.keep_seconds)
+        ending = await store.change_key(tx, replace(old, expires_at=min(old.expires_at or end, end)))
+        await _audit_change(tx, request, caller, "api_key.rotated", old, ending)
+        return created
+
+    response = await create_once(deps.pipeline, request, caller, "api_key", rotate)
+    deps.authenticator.forget(old_id)
+    return response
+
+
+async def change_key(deps: Deps, request: Request, caller: Caller) -> Response:
+    """Name and bounds; in force here at once and everywhere within seconds."""
+    wanted = await read_body(request, schemas.ChangeKey)
+    async with deps.pipeline.transaction() as tx:
+        before = await _lock_live_key(tx, request.path_id(), caller)
+        after = await store.change_key(tx, replace(before, **wanted.model_dump(exclude_unset=True)))
+        await _audit_change(tx, request, caller, "api_key.changed", before, after)
+    deps.authenticator.forget(after.id)
+    return json_response(schemas.Key.model_validate(after))
+
+
+async def _insert_key(
+    tx: Tx,
+    request: Request,
+    caller: Caller,
+    *,
+    name: str,
+    mode: KeyMode,
+    scopes: Iterable[str],
+    allowed_networks: list[str],
+    rate_per_second: int | None,
+    expires_at: datetime | None = None,
+) -> Created:
+    if await store.count_live_keys(tx, caller.account_id, now()) >= MAX_LIVE_KEYS:
+        raise Refused("too_many_keys", f"An account has at most {MAX_LIVE_KEYS} keys: revoke some.", 409)
+    key = api_key(mode)
+    row = await store.insert_key(
+        tx,
+        store.NewKey(
+            id=new_id(),
+            tenant_id=caller.tenant_id,
+            account_id=caller.account_id,
+            name=name,
+            mode=mode,
+            prefix=key.prefix,
+            last4=key.last4,
+            hash=hash_api_key(key.text),
+            scopes=sorted(set(scopes)),
+            expires_at=expires_at,
+            allowed_networks=allowed_networks,
+            rate_per_second=rate_per_second,
+        ),
+    )
+    body = schemas.Key.model_validate(row).model_dump(mode="json")
+    audit = Audit.by(caller, request.request_id, "api_key.created", ("api_key", row.id), after=body)
+    await write_audit(tx, audit)
+    return Created(row.id, body, secret={"secret": key.text})
+
+
+async def _lock_live_key(tx: Tx, key_id: UUID, caller: Caller) -> store.KeyRow:
+    row = await store.lock_key(tx, key_id, caller.account_id)
+    if row is None:
+        raise not_found()
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now()):
+        raise Refused("key_not_live", "This key was revoked or has expired: create another.", 409)
+    return row
+
+
+async def _audit_change(
+    tx: Tx, request: Request, caller: Caller, action: str, before: store.KeyRow, after: store.KeyRow
+) -> None:
+    shown = [schemas.Key.model_validate(row).model_dump(mode="json") for row in (before, after)]
+    audit = Audit.by(
+        caller, request.request_id, action, ("api_key", after.id), before=shown[0], after=shown[1]
+    )
+    await write_audit(tx, audit)
 
 
 async def list_keys(deps: Deps, request: Request, caller: Caller) -> Response:
@@ -159,6 +227,30 @@ OPERATIONS = (
         roles=MANAGERS,
         query=PageQuery,
         answers={200: schemas.KeyList},
+    ),
+    Operation(
+        "PATCH",
+        "/v1/api-keys/{id}",
+        change_key,
+        "Change an API key's name and bounds",
+        "Account",
+        roles=MANAGERS,
+        body=schemas.ChangeKey,
+        answers={200: schemas.Key},
+        problems={409: "`key_not_live`"},
+    ),
+    Operation(
+        "POST",
+        "/v1/api-keys/{id}/rotate",
+        rotate_key,
+        "Replace an API key",
+        "Account",
+        roles=MANAGERS,
+        creates=True,
+        body=schemas.RotateKey,
+        answers={201: schemas.NewKey},
+        problems={409: "`key_not_live`, `too_many_keys`"},
+        description="Two keys work until the old one ends, so that clients can change without a gap.",
     ),
     Operation(
         "DELETE",

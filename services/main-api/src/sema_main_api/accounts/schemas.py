@@ -1,6 +1,7 @@
 """Bodies and answers about accounts, keys and senders."""
 
-from typing import Annotated, Literal
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -30,13 +31,48 @@ def _sender(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        found = ip_network(value)
+    except ValueError:
+        found = None
+    if found is None or getattr(found.network_address, "ipv4_mapped", None) is not None:
+        raise PydanticCustomError(
+            "invalid_network",
+            "A network is an address or a CIDR range without host bits, such as 203.0.113.0/24.",
+        )
+    return str(found)
+
+
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], Field(max_length=50)]
+PerSecond = Annotated[int, Field(ge=1, le=100_000)]
+NETWORKS: Final = "Addresses and CIDR ranges that the key works from; none: it works from anywhere."
+RATE: Final = "Messages a second and lane for this key alone; null: as fast as the account."
+
+
 class CreateKey(Body):
     name: str = Field(default="", max_length=100)
     mode: Literal["live", "test"] = "live"
     scopes: Annotated[
         list[Annotated[str, AfterValidator(_scope)]], Field(min_length=1, max_length=len(SCOPES))
     ] = Field(default=list(SCOPES), description="What the key may do; everything, unless it is said.")
+    allowed_networks: Networks = Field(default=[], description=NETWORKS)
+    rate_per_second: PerSecond | None = Field(default=None, description=RATE)
     expires_at: AwareDatetime | None = None
+
+
+class ChangeKey(Body):
+    """What is left out stays as it is."""
+
+    name: str = Field(default="", max_length=100)
+    allowed_networks: Networks = Field(default=[], description=NETWORKS)
+    rate_per_second: PerSecond | None = Field(default=None, description=RATE)
+
+
+class RotateKey(Body):
+    keep_seconds: int = Field(
+        default=86_400, ge=0, le=604_800, description="How long the old key goes on beside the new one."
+    )
 
 
 class Key(Answer):
@@ -48,6 +84,8 @@ class Key(Answer):
     prefix: str
     last4: str
     scopes: list[str]
+    allowed_networks: list[str]
+    rate_per_second: int | None
     created_at: Moment
     last_used_at: Moment | None
     expires_at: Moment | None

@@ -1,11 +1,13 @@
 """Accounts, keys and sender IDs: the statements of `core` that this module owns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
 from sema_common.platform.db import Tx
+from sema_common.values.ids import KeyMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,21 @@ async def read_user(tx: Tx, user_id: UUID, account_id: UUID) -> UserRow | None:
     return None if row is None else UserRow(*row.values())
 
 
+KEY: Final[LiteralString] = """
+id, name, mode, prefix, last4, scopes, allowed_networks::text[], rate_per_second, created_at, last_used_at, expires_at,
+revoked_at"""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRow:
     id: UUID
     name: str
-    mode: str
+    mode: KeyMode
     prefix: str
     last4: str
     scopes: list[str]
+    allowed_networks: list[str]
+    rate_per_second: int | None
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
@@ -115,12 +124,15 @@ class NewKey:
     hash: bytes
     scopes: list[str]
     expires_at: datetime | None = None
+    allowed_networks: Sequence[str] = ()
+    rate_per_second: int | None = None
 
 
-SQL_INSERT_KEY: Final[LiteralString] = """
-INSERT INTO core.api_keys (id, tenant_id, account_id, name, mode, prefix, last4, hash, scopes, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+SQL_INSERT_KEY: Final[LiteralString] = f"""
+INSERT INTO core.api_keys (id, tenant_id, account_id, name, mode, prefix, last4, hash, scopes, expires_at,
+    allowed_networks, rate_per_second)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::cidr[], $12)
+RETURNING {KEY}
 """
 
 
@@ -138,25 +150,27 @@ async def insert_key(tx: Tx, key: NewKey) -> KeyRow:
         key.hash,
         key.scopes,
         key.expires_at,
+        list(key.allowed_networks),
+        key.rate_per_second,
     )
     assert row is not None
     return KeyRow(*row.values())
 
 
 SQL_COUNT_KEYS: Final[LiteralString] = """
-SELECT count(*) FROM core.api_keys WHERE account_id = $1 AND revoked_at IS NULL
+SELECT count(*) FROM core.api_keys
+WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
 """
 
 
-async def count_live_keys(tx: Tx, account_id: UUID) -> int:
-    """Keys of an account that are not revoked."""
-    found: int = await tx.fetchval(SQL_COUNT_KEYS, account_id)
+async def count_live_keys(tx: Tx, account_id: UUID, at: datetime) -> int:
+    """Keys of an account that work at this time."""
+    found: int = await tx.fetchval(SQL_COUNT_KEYS, account_id, at)
     return found
 
 
-SQL_READ_KEY: Final[LiteralString] = """
-SELECT id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
-FROM core.api_keys WHERE id = $1 AND account_id = $2
+SQL_READ_KEY: Final[LiteralString] = f"""
+SELECT {KEY} FROM core.api_keys WHERE id = $1 AND account_id = $2
 """
 
 
@@ -166,9 +180,8 @@ async def read_key(tx: Tx, key_id: UUID, account_id: UUID) -> KeyRow | None:
     return None if row is None else KeyRow(*row.values())
 
 
-SQL_LIST_KEYS: Final[LiteralString] = """
-SELECT id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
-FROM core.api_keys WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2)
+SQL_LIST_KEYS: Final[LiteralString] = f"""
+SELECT {KEY} FROM core.api_keys WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2)
 ORDER BY id DESC LIMIT $3
 """
 
@@ -178,9 +191,40 @@ async def list_keys(tx: Tx, account_id: UUID, before: UUID | None, limit: int) -
     return [KeyRow(*row.values()) for row in await tx.fetch(SQL_LIST_KEYS, account_id, before, limit)]
 
 
-SQL_REVOKE_KEY: Final[LiteralString] = """
+SQL_LOCK_KEY: Final[LiteralString] = f"""
+SELECT {KEY} FROM core.api_keys WHERE id = $1 AND account_id = $2 FOR NO KEY UPDATE
+"""
+
+
+async def lock_key(tx: Tx, key_id: UUID, account_id: UUID) -> KeyRow | None:
+    """One key of an account, against others who change it."""
+    row = await tx.fetchrow(SQL_LOCK_KEY, key_id, account_id)
+    return None if row is None else KeyRow(*row.values())
+
+
+SQL_CHANGE_KEY: Final[LiteralString] = f"""
+UPDATE core.api_keys SET name = $2, allowed_networks = $3::text[]::cidr[], rate_per_second = $4, expires_at = $5
+WHERE id = $1 RETURNING {KEY}
+"""
+
+
+async def change_key(tx: Tx, wanted: KeyRow) -> KeyRow:
+    """Write what of a key may change: its name, its bounds and its end."""
+    row = await tx.fetchrow(
+        SQL_CHANGE_KEY,
+        wanted.id,
+        wanted.name,
+        wanted.allowed_networks,
+        wanted.rate_per_second,
+        wanted.expires_at,
+    )
+    assert row is not None
+    return KeyRow(*row.values())
+
+
+SQL_REVOKE_KEY: Final[LiteralString] = f"""
 UPDATE core.api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE id = $1 AND account_id = $2
-RETURNING id, name, mode, prefix, last4, scopes, created_at, last_used_at, expires_at, revoked_at
+RETURNING {KEY}
 """
 
 

@@ -1,8 +1,10 @@
 """Who is calling: a bearer token becomes a `Caller` (an account's key or user) or a member of `Staff`.
 
-Answers are kept in this process for a few seconds, so that the hot path asks a dict and nobody else. A revoked
-key and a disabled user are therefore out within POSITIVE_SECONDS everywhere, and at once in the process that
-revoked them. What must never happen here: a token in a log line, a query for a token that cannot be one.
+Answers are kept in this process for a few seconds, counted from the moment of the question, so that the hot path
+asks a dict and nobody else. A revoked key and a disabled user are therefore out within POSITIVE_SECONDS everywhere,
+and at once in the process that revoked them.
+
+What must never happen here: a token in a log line, a query for a token that cannot be one.
 """
 
 import asyncio
@@ -116,30 +118,31 @@ class Authenticator:
             raise
 
     async def _ask(self, token: str) -> _Known:
+        asked = time.monotonic()
         if token.startswith("sema_"):
-            return await self._ask_key(token)
+            return await self._ask_key(token, asked)
         try:
             verified = self._verify_token(token)
         except Refused:
-            return _Known(None, time.monotonic() + NEGATIVE_SECONDS)
+            return _kept(None, asked)
         if not await self._is_open(verified.user_id, verified.session_id):
-            return _kept(None)
+            return _kept(None, asked)
         async with self._db.transaction() as tx:
             found = await store.find_user(tx, verified.user_id)
         if found is not None:
             found = replace(found, session_id=verified.session_id)
         metrics.AUTH_LOOKUPS.labels("user", "found" if found else "unknown").inc()
-        return _kept(found)
+        return _kept(found, asked)
 
-    async def _ask_key(self, token: str) -> _Known:
+    async def _ask_key(self, token: str, asked: float) -> _Known:
         async with self._db.transaction() as tx:
             key = await store.find_key(tx, hashlib.sha256(token.encode()).digest())
         metrics.AUTH_LOOKUPS.labels("key", "found" if key else "unknown").inc()
         if key is None:
-            return _kept(None)
+            return _kept(None, asked)
         assert key.caller.key_id is not None
         self._used[key.caller.key_id] = now()
-        return _kept(key.caller, key.expires_at)
+        return _kept(key.caller, asked, key.expires_at)
 
     def _learn(self, digest: bytes, task: "asyncio.Task[_Known]") -> None:
         del self._asking[digest]
@@ -161,9 +164,10 @@ class Authenticator:
                 del self._known[digest]
 
 
-def _kept(principal: Principal | None, ends: datetime | None = None) -> _Known:
+def _kept(principal: Principal | None, asked: float, ends: datetime | None = None) -> _Known:
+    """An answer to a question of that moment: what changed after it, the answer may not know."""
     seconds = POSITIVE_SECONDS if principal is not None else NEGATIVE_SECONDS
-    return _Known(principal, time.monotonic() + seconds, ends)
+    return _Known(principal, asked + seconds, ends)
 
 
 def _principal(entry: _Known) -> Principal:

@@ -23,7 +23,7 @@ from sema_main_api.http.lingering import send_and_linger
 from sema_main_api.http.problems import problem_response
 from sema_main_api.http.requests import Request, too_large
 from sema_main_api.http.routing import Route, RouteTable
-from sema_main_api.http.rules import credential_in, is_sane_request_id
+from sema_main_api.http.rules import credential_in, is_from, is_sane_request_id
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """nginx's word for a client that left before its answer; it is logged and never sent."""
@@ -54,10 +54,15 @@ class Edge:
     """The ASGI application: a table of routes behind authentication, limits and measurement."""
 
     def __init__(
-        self, routes: Iterable[Route], authenticator: Authenticator, cors_origins: Iterable[str] = ()
+        self,
+        routes: Iterable[Route],
+        authenticator: Authenticator,
+        cors_origins: Iterable[str] = (),
+        trusted_proxies: int = 0,
     ) -> None:
         self._routes = RouteTable(routes)
         self._authenticator = authenticator
+        self._trusted_proxies = trusted_proxies
         self._origins = {origin.encode("ascii") for origin in cors_origins}
         self._in_flight = 0
         metrics.IN_FLIGHT.set_function(lambda: self._in_flight)
@@ -123,9 +128,18 @@ class Edge:
         if isinstance(principal, Caller):
             request.noted["account_id"] = principal.account_id
             request.noted["caller_id"] = principal.id
+            if principal.networks:
+                self._check_place(principal, request)
         else:
             request.noted["caller_id"] = principal.user_id
         return await route.handler(request, route.admit(principal))
+
+    def _check_place(self, caller: Caller, request: Request) -> None:
+        """Refused(403) where a key is used from outside the networks that its owner bound it to."""
+        address = request.address(self._trusted_proxies)
+        if not is_from(address, caller.networks):
+            detail = f"This API key does not work from {address or 'an unknown address'}."
+            raise Refused("address_not_allowed", detail, 403)
 
     def _failure(self, exc: Exception, scope: Scope, request: Request, trace_id: str) -> Response:
         if isinstance(exc, Refused):

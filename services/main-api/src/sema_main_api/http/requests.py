@@ -52,7 +52,7 @@ class Request(StarletteRequest):
 
     def address(self, trusted_proxies: int) -> str:
         """Who is at the other end: what the outermost of our own proxies saw, or the connection without any."""
-        seen = self.headers.get("x-forwarded-for", "").split(",") if trusted_proxies else []
+        seen = ",".join(self.headers.getlist("x-forwarded-for")).split(",") if trusted_proxies else []
         if trusted_proxies and len(seen) >= trusted_proxies and (address := seen[-trusted_proxies].strip()):
             return address[:64]
         return self.client.host if self.client else ""

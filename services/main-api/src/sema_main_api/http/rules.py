@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -52,6 +54,14 @@ def rate_for(
     return normal and Rate(normal.per_second, max(1, int(normal.per_second * BURST_SECONDS)))
 
 
+def key_rate(per_second: int | None, rate: Rate | None) -> Rate | None:
+    """The rate of one key on one lane: what its account gave it, never more than the account itself has."""
+    if per_second is None or (rate is not None and per_second >= rate.per_second):
+        return rate
+    burst = per_second * BURST_SECONDS
+    return Rate(per_second, min(burst, rate.burst) if rate else burst)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the limiter found: `remaining` of the burst, seconds until one more (`reset`) and until this call fits."""
@@ -70,19 +80,32 @@ def gcra(tat: float, now: float, rate: Rate, n: int) -> tuple[float, Verdict]:
     """
     base = max(tat, now)
     wanted = base + n / rate.per_second
-    span = rate.burst / rate.per_second
     # Moments are huge beside intervals: without slack for the float's last digits a full burst would not fit.
-    allowed = wanted - now <= span + 1e-6
+    allowed = wanted - now <= rate.burst / rate.per_second + 1e-6
     tat = wanted if allowed else base
-    return tat, verdict(allowed, tat - now, rate, wanted - now - span)
+    return tat, verdict(allowed, tat - now, rate, n)
 
 
-def verdict(allowed: bool, ahead: float, rate: Rate, wait: float) -> Verdict:
-    """Put a state into words: `ahead` is how far, in seconds, it lies before us."""
+def verdict(allowed: bool, ahead: float, rate: Rate, n: int) -> Verdict:
+    """Put a state into words: `ahead` is how far, in seconds, it lies before us, with `n` in it when they passed."""
     left = (rate.burst / rate.per_second - ahead) * rate.per_second
     remaining = max(0, math.floor(left + 1e-3))
     reset = 0.0 if remaining >= rate.burst else (remaining + 1 - left) / rate.per_second
-    return Verdict(allowed, remaining, max(0.0, reset), 0.0 if allowed else max(0.0, wait))
+    wait = 0.0 if allowed else max(0.0, (n - left) / rate.per_second)
+    return Verdict(allowed, remaining, max(0.0, reset), wait)
+
+
+def is_from(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address, as a connection or a proxy names it, lies in one of these networks.
+
+    An IPv4 address may come in its IPv6 form. What is no address lies nowhere.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in network for network in networks)
 
 
 def is_sane_request_id(value: bytes) -> bool:

@@ -19,8 +19,9 @@ class FoundKey:
 
 
 SQL_FIND_KEY: Final[LiteralString] = """
-SELECT k.id, k.mode, k.scopes, k.expires_at, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier,
-       a.currency, a.status, a.type, a.rate_per_second, a.rate_burst, a.priority_per_second
+SELECT k.id, k.mode, k.scopes, k.expires_at, k.allowed_networks, k.rate_per_second AS key_per_second,
+       a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.status, a.type,
+       a.rate_per_second, a.rate_burst, a.priority_per_second
 FROM core.api_keys k JOIN core.accounts a ON a.id = k.account_id
 WHERE k.hash = $1 AND k.revoked_at IS NULL
 """
@@ -31,7 +32,15 @@ async def find_key(tx: Tx, key_hash: bytes) -> FoundKey | None:
     row = await tx.fetchrow(SQL_FIND_KEY, key_hash)
     if row is None:
         return None
-    caller = _caller(row, kind="key", key_id=row["id"], mode=row["mode"], scopes=frozenset(row["scopes"]))
+    caller = _caller(
+        row,
+        kind="key",
+        key_id=row["id"],
+        mode=row["mode"],
+        scopes=frozenset(row["scopes"]),
+        networks=tuple(row["allowed_networks"]),
+        key_per_second=row["key_per_second"],
+    )
     return FoundKey(caller, row["expires_at"])
 
 

@@ -1,6 +1,7 @@
 """The authenticator over a store that counts its questions."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ class Store:
         self.asked = 0
         self.written: list[Any] = []
         self.away = False
+        self.reached, self.answer = asyncio.Event(), asyncio.Event()
+        self.answer.set()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Store"]:
@@ -35,6 +38,8 @@ class Store:
 
     async def fetchrow(self, _: str, key: object) -> dict[str, Any] | None:
         self.asked += 1
+        self.reached.set()
+        await self.answer.wait()
         return self.rows.get(key)
 
     async def execute(self, _: str, *args: object) -> None:
@@ -56,6 +61,8 @@ def row(**changes: object) -> dict[str, Any]:
         "currency": "KES",
         "status": "active",
         "type": "direct",
+        "allowed_networks": [],
+        "key_per_second": None,
         "rate_per_second": None,
         "rate_burst": None,
         "priority_per_second": None,
@@ -145,6 +152,21 @@ async def test_what_is_known_of_a_key_grows_stale(
     header = new_key(store)
     await authenticator.find(header)
     assert (authenticator.known(header) is not None) is known
+
+
+async def test_what_is_known_counts_from_the_question_so_that_a_slow_answer_outlives_no_revocation(
+    store: Store, authenticator: Authenticator
+) -> None:
+    """OWASP API2:2023: a revoked key is out within POSITIVE_SECONDS, however slow the store was."""
+    header = new_key(store)
+    store.answer.clear()
+    finding = asyncio.create_task(authenticator.find(header))
+    await store.reached.wait()
+    moment = time.monotonic()
+    store.answer.set()
+    await finding
+    [entry] = authenticator._known.values()
+    assert entry.until <= moment + auth.POSITIVE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,9 @@ from sema_main_api.http.rules import (
     credential_in,
     gcra,
     idempotency_key,
+    is_from,
     is_sane_request_id,
+    key_rate,
     rate_for,
 )
 
@@ -104,3 +108,28 @@ def test_a_key_in_a_url_is_seen_and_only_its_beginning_told() -> None:
     found = credential_in(f"/v1/messages?api_key={key}")
     assert found == key[:14]
     assert credential_in("/v1/messages?q=sema_live_") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [
+        ("203.0.113.7", True),
+        ("::ffff:203.0.113.7", True),
+        ("203.0.114.7", False),
+        ("2001:db8::5", True),
+        ("2001:db9::5", False),
+        ("", False),
+        ("unknown", False),
+        ("203.0.113.7, 10.0.0.1", False),
+    ],
+)
+def test_a_key_works_from_its_networks_and_from_nowhere_else(address: str, inside: bool) -> None:
+    """OWASP API2:2023, ASVS 8.2.4: what cannot be read is outside."""
+    assert is_from(address, [ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")]) is inside
+
+
+def test_a_key_is_never_faster_than_its_account() -> None:
+    assert key_rate(None, Rate(10, 50)) == key_rate(20, Rate(10, 50)) == Rate(10, 50)
+    assert key_rate(2, Rate(10, 50)) == Rate(2, 10)
+    assert key_rate(2, Rate(10, 5)) == Rate(2, 5)
+    assert key_rate(2, None) == Rate(2, 10)

@@ -102,10 +102,7 @@ async def estimate(deps: Messaging, request: Request, caller: Caller) -> Respons
 async def let_in(deps: Messaging, caller: Caller, wanted: Mapping[str, int]) -> Mapping[str, str]:
     """The rate limit's headers; Refused when the account is suspended or too fast."""
     caller.require_active()
-    headers: Mapping[str, str] = {}
-    for lane, count in wanted.items():
-        headers = await deps.limits.take(caller, lane, count)
-    return headers
+    return await deps.limits.take(caller, wanted)
 
 
 async def admit(deps: Messaging, wanted: SendRequest, caller: Caller, key: Key | None) -> NewMessage:
