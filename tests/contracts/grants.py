@@ -15,8 +15,10 @@ JOB_COLUMNS: Final = "status processed valid invalid by_mno by_reason started_at
 
 GRANTS: Final[dict[str, dict[str, str]]] = {
     API: {
+        "billing.accounting_cursor": "S",
         "billing.credit_ledger": "S",
         "billing.credits": "S",
+        "billing.ledger_days": "S",
         "billing.pricing_tiers": "S",
         "core.accounts": "S",
         "core.api_keys": "S",
@@ -38,9 +40,12 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
     PIPELINE: {
         "core.account_routes": "SIUD",
         "core.routes": "SIU",
+        "billing.accounting_cursor": "SU",
         "billing.credit_ledger": "SI",
         "billing.credits": "SIU",
+        "billing.ledger_days": "SIU",
         "billing.pricing_tiers": "SIU",
+        "billing.usage_days": "SIU",
         "core.accounts": "SIU",
         "core.api_keys": "SIU",
         "core.audit_log": "SI",

@@ -25,6 +25,8 @@ PHONE, CONTENT, HOOKS = "phone_validator_pipeline", "content_worker_pipeline", "
 CONSUMERS = (SMS, DLR, PHONE, CONTENT, HOOKS)
 
 ROLES: dict[str, tuple[str, ...]] = {
+    "sema_common.billing.accounting": (PIPELINE,),
+    "sema_common.billing.statements": (API, PIPELINE),
     "sema_common.billing.ledger": (PIPELINE,),
     "sema_common.billing.ledger:SQL_LOCK_BALANCES": (PIPELINE, SMS, DLR, CONTENT),
     "sema_common.billing.ledger:SQL_REFUND": (PIPELINE, SMS, DLR),
@@ -99,6 +101,11 @@ BIG = ("orch", "billing", "dlr", "webhooks")
 """Schemas whose tables grow with the traffic."""
 
 SCANS = {
+    "sema_common.billing.accounting:SQL_DRIFT": "the audit of all days, which are few",
+    "sema_common.billing.accounting:SQL_CURSOR": "one row",
+    "sema_common.billing.accounting:SQL_MOVE_CURSOR": "one row",
+    "sema_common.billing.accounting:SQL_STANDING": "one row",
+    "sema_common.billing.statements:SQL_MONTHS": "the one row of the cursor",
     "sema_common.messages.store.projection:SQL_COMPARE": "an operator's audit of a span of time",
     "sema_common.billing.ledger:SQL_DRIFT": "the audit of the whole book",
     "sema_common.billing.prices:SQL_PRICES": "the price list is read in whole, and small",

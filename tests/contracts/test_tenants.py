@@ -30,6 +30,7 @@ ANYTHING = {
     "jsonb": "'{}'",
     "text[]": "'{}'",
     "cidr[]": "'{}'",
+    "date": "'2026-01-01'",
     "timestamp with time zone": "now()",
     "numeric": "1",
     "integer": "1",

@@ -20,6 +20,8 @@ from sema_main_api.auth import endpoints as auth
 from sema_main_api.auth.sessions import Sessions
 from sema_main_api.auth.tokens import Tokens
 from sema_main_api.billing import endpoints as billing
+from sema_main_api.billing import loops as billing_loops
+from sema_main_api.billing import statements
 from sema_main_api.campaigns import endpoints as campaigns
 from sema_main_api.campaigns.schemas import CampaignEvent
 from sema_main_api.contacts import endpoints as contacts
@@ -53,7 +55,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0018"
+SCHEMA_REVISION: Final = "0019"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -70,6 +72,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
+    *statements.OPERATIONS,
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
     *deliveries.OPERATIONS,
@@ -166,7 +169,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version(), WEBHOOKS)),
         *bind(auth.OPERATIONS, auth_deps),
         *bind(users.OPERATIONS, users_deps),
-        *bind(billing.OPERATIONS, billing.Deps(tenant)),
+        *bind((*billing.OPERATIONS, *statements.OPERATIONS), await open_billing(room, pipeline, tenant)),
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
@@ -177,6 +180,14 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
     return Edge(routes, authenticator, settings.origins, settings.trusted_proxies)
+
+
+async def open_billing(room: Room, pipeline: Database, tenant: TenantReads) -> billing.Deps:
+    """The ledger, and the loops that add it up."""
+    periodic = billing_loops.Loops(pipeline)
+    await room.every("accounting", billing_loops.ADD_UP_SECONDS, periodic.add_up)
+    await room.every("accounting_check", billing_loops.CHECK_SECONDS, periodic.check)
+    return billing.Deps(tenant)
 
 
 async def open_contacts(

@@ -30,16 +30,16 @@ class Deps:
 
 async def balance(deps: Deps, _: Request, caller: Caller) -> Response:
     """The truth, as committed."""
-    _refuse_billed_to_agent(caller)
+    refuse_billed_to_agent(caller)
     async with deps.tenant.of(caller) as tx:
         found = await ledger.read_balance(tx, caller.billing_account_id)
     if found is None:
         raise not_found()
     return json_response(
         schemas.BalanceAnswer(
-            balance=_money(found.balance, found.currency),
-            available=_money(found.available, found.currency),
-            credit_limit=_money(found.credit_limit, found.currency),
+            balance=money(found.balance, found.currency),
+            available=money(found.available, found.currency),
+            credit_limit=money(found.credit_limit, found.currency),
             billing_account_id=found.account_id,
         )
     )
@@ -47,7 +47,7 @@ async def balance(deps: Deps, _: Request, caller: Caller) -> Response:
 
 async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
     """Every movement, newest first."""
-    _refuse_billed_to_agent(caller)
+    refuse_billed_to_agent(caller)
     pager = Pager("ledger", caller.account_id, read_query(request, PageQuery))
     before = pager.after(_entry_id)
     async with deps.tenant.of(caller) as tx:
@@ -61,8 +61,8 @@ async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
                 "id": str(entry.entry_id),
                 "kind": entry.kind,
                 "reference": entry.reference,
-                "amount": _money(entry.amount, caller.currency),
-                "balance_after": _money(entry.balance_after, caller.currency),
+                "amount": money(entry.amount, caller.currency),
+                "balance_after": money(entry.balance_after, caller.currency),
                 "created_at": entry.created_at,
             }
         )
@@ -92,20 +92,22 @@ def _prices_of(prices: PriceList, caller: Caller, at: datetime) -> list[schemas.
             at=at,
         )
         if price is not None:
-            money = _money(price.per_segment, price.currency)
+            cost = money(price.per_segment, price.currency)
             since = by_id[price.row_id].valid_from
-            shown.append(schemas.PriceObject(country=country, mno=mno, price=money, valid_from=since))
+            shown.append(schemas.PriceObject(country=country, mno=mno, price=cost, valid_from=since))
     return shown
 
 
-def _refuse_billed_to_agent(caller: Caller) -> None:
+def refuse_billed_to_agent(caller: Caller) -> None:
+    """403 for an agent's customer: it is his agent's money."""
     if caller.billing_account_id != caller.account_id:
         raise Refused(
             "billed_to_agent", "This account is billed to its agent and has no balance of its own.", 403
         )
 
 
-def _money(amount: Decimal, currency: str) -> MoneyObject:
+def money(amount: Decimal, currency: str) -> MoneyObject:
+    """As answers write it."""
     return MoneyObject(**Money(amount, currency).wire())
 
 

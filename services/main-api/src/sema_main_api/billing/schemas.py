@@ -3,8 +3,9 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from sema_main_api.http.bodies import Query
 from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyObject
 
 
@@ -17,11 +18,14 @@ class BalanceAnswer(Answer):
     billing_account_id: UUID
 
 
+Kind = Literal["opening", "top_up", "charge", "refund", "reserve", "release", "adjustment", "commission"]
+
+
 class LedgerEntry(Answer):
     """One movement: `amount` is negative where credit left the account, `reference` is what it was about."""
 
     id: str
-    kind: Literal["opening", "top_up", "charge", "refund", "reserve", "release", "adjustment", "commission"]
+    kind: Kind
     reference: UUID
     amount: MoneyObject
     balance_after: MoneyObject
@@ -45,3 +49,32 @@ class PriceObject(Answer):
 
 class Pricing(Answer):
     data: list[PriceObject]
+
+
+class LedgerSpan(Query):
+    """Without one of them, from the beginning or up to now."""
+
+    created_after: AwareDatetime | None = Field(default=None, description="From then on.")
+    created_before: AwareDatetime | None = Field(default=None, description="Before then.")
+
+
+class MovementsObject(Answer):
+    """What moved by one kind of entry."""
+
+    kind: Kind
+    entries: int
+    amount: MoneyObject
+
+
+class StatementObject(Answer):
+    """A UTC month. `final`: nothing can be added to it any more."""
+
+    month: str = Field(examples=["2026-11"])
+    opening_balance: MoneyObject
+    closing_balance: MoneyObject
+    movements: list[MovementsObject]
+    final: bool
+
+
+class StatementList(ListAnswer):
+    data: list[StatementObject]

@@ -66,6 +66,12 @@ _TABLES: Final[dict[str, dict[str, Any]]] = {
 }
 """How a table is taken, by content type."""
 
+_FILES: Final[dict[str, dict[str, Any]]] = {
+    "text/csv": {"type": "string", "description": "A table in UTF-8; its first row names the columns."},
+    "application/pdf": {"type": "string", "contentMediaType": "application/pdf"},
+}
+"""What an answer that is no JSON holds."""
+
 COMMON_PROBLEMS: Final[dict[int, str]] = {
     500: "`internal_error`: our mistake",
     503: "`overloaded`, `unavailable`: try again; `outcome_unknown`: ask again with the same Idempotency-Key",
@@ -219,6 +225,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         }
         if model is not None:
             answer["content"] = {"application/json": {"schema": schemas[model, "serialization"]}}
+        elif operation.produces and status == 200:
+            answer["content"] = {operation.produces: {"schema": _FILES[operation.produces]}}
         responses[str(status)] = answer
     for status, why in sorted(_problems(operation).items()):
         content = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}

@@ -47,7 +47,8 @@ class Operation:
     `scope`: what an API key needs (None: no key may call this); `roles`: whose users may. `staff`: only these
     staff roles, and nobody of an account. `personal`: whoever has logged in, about himself; no key. `public`:
     anybody. `creates`: takes an Idempotency-Key. `csv`: content types in which a table is taken in place of the
-    JSON body. `problems`: codes of its own beyond those that every operation has.
+    JSON body. `produces`: the content type of a 200 that is no JSON. `problems`: codes of its own beyond those
+    that every operation has.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Operation:
     creates: bool = False
     body: type[BaseModel] | None = None
     csv: tuple[str, ...] = ()
+    produces: str | None = None
     query: type[BaseModel] | None = None
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=lambda: {200: None})
     problems: Mapping[int, str] = field(default_factory=dict)

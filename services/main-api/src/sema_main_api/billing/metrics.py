@@ -1,0 +1,10 @@
+"""Metrics of the billing module."""
+
+from prometheus_client import Gauge
+
+ADDED_UP_UNTIL = Gauge(
+    "sema_accounting_until_timestamp", "Movements committed before this time are in the sums of accounting"
+)
+ACCOUNTING_DRIFT = Gauge(
+    "sema_accounting_drift_accounts", "Accounts whose balance, days and usage do not agree; must be 0"
+)
