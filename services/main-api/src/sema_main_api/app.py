@@ -176,7 +176,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(messaging.OPERATIONS, messaging_deps),
         *bind(contacts.OPERATIONS, await open_contacts(room, settings, pipeline, tenant, bus)),
         *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
-        *await admin.open_admin(room, pipeline, bus, cache),
+        *await admin.open_admin(room, pipeline, bus, cache, authenticator),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
     return Edge(routes, authenticator, settings.origins, settings.trusted_proxies)

@@ -239,6 +239,14 @@ async def open_balance(
     await tx.execute(SQL_OPEN, account_id, tenant_id, currency, credit_limit)
 
 
+SQL_SET_LIMIT: Final[LiteralString] = "UPDATE billing.credits SET credit_limit = $2 WHERE account_id = $1"
+
+
+async def set_credit_limit(tx: Tx, account_id: UUID, limit: Decimal) -> None:
+    """How far below zero a balance may go. The caller has locked it and knows that it is not further down already."""
+    await tx.execute(SQL_SET_LIMIT, account_id, limit)
+
+
 SQL_BALANCE: Final[LiteralString] = """
 SELECT account_id, tenant_id, currency, balance, credit_limit FROM billing.credits WHERE account_id = $1
 """

@@ -6,6 +6,7 @@ from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
+from sema_main_api.admin.accounts import endpoints as accounts
 from sema_main_api.admin.audit import endpoints as audit
 from sema_main_api.admin.content_rules import endpoints as content_rules
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
@@ -16,10 +17,12 @@ from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
 from sema_main_api.admin.quarantine.telling import Telling as Rereading
 from sema_main_api.admin.routing import endpoints as routing
+from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.routing import Operation, Route, bind
 
 # In the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    *accounts.OPERATIONS,
     *content_rules.OPERATIONS,
     *networks.OPERATIONS,
     *dead_letters.OPERATIONS,
@@ -29,9 +32,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 
-async def open_admin(room: Room, pipeline: Database, bus: Bus, cache: Cache) -> list[Route]:
+async def open_admin(
+    room: Room, pipeline: Database, bus: Bus, cache: Cache, authenticator: Authenticator
+) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
+        *bind(accounts.OPERATIONS, accounts.Deps(pipeline, authenticator)),
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(networks.OPERATIONS, networks.Deps(pipeline)),

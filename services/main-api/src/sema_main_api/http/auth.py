@@ -98,11 +98,11 @@ class Authenticator:
             asking.add_done_callback(lambda task: self._learn(digest, task))
         return _principal(await asyncio.shield(asking))
 
-    def forget(self, principal_id: UUID) -> None:
-        """Drop what is kept about a key or user: it was revoked, disabled or changed here just now."""
+    def forget(self, changed_id: UUID) -> None:
+        """Drop what is kept about a key, a user or a whole account: it was changed here just now."""
         for digest, entry in list(self._known.items()):
             who = entry.principal
-            if who is not None and principal_id in (who.user_id, getattr(who, "key_id", None)):
+            if who is not None and changed_id in (who.user_id, *_of_account(who)):
                 del self._known[digest]
 
     async def write_last_used(self) -> None:
@@ -162,6 +162,11 @@ class Authenticator:
         if len(self._known) >= MAX_KNOWN:
             for digest in list(self._known)[: MAX_KNOWN // 10]:
                 del self._known[digest]
+
+
+def _of_account(who: Principal) -> tuple[UUID | None, ...]:
+    """What a caller stands on besides himself: his key, his account, who pays for it."""
+    return (who.key_id, who.account_id, who.billing_account_id) if isinstance(who, Caller) else ()
 
 
 def _kept(principal: Principal | None, asked: float, ends: datetime | None = None) -> _Known:

@@ -1,12 +1,15 @@
 """Shapes that answers share: moments, money, lists."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from sema_common.values.clock import wire_time
+from sema_common.values.money import Money
+from sema_main_api.http.bodies import Body
 
 Moment = Annotated[datetime, PlainSerializer(wire_time, when_used="unless-none")]
 """A time as the contract writes it: RFC 3339, UTC, milliseconds."""
@@ -23,6 +26,17 @@ class MoneyObject(Answer):
 
     amount: str = Field(examples=["0.8000"])
     currency: str = Field(examples=["KES"])
+
+
+class MoneyBody(Body):
+    """Money as it is asked for: a decimal string of at most four places, never a float, and its currency."""
+
+    amount: str = Field(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$", examples=["500.0000"])
+    currency: str = Field(pattern="^[A-Z]{3}$", examples=["KES"])
+
+    @property
+    def money(self) -> Money:
+        return Money(Decimal(self.amount), self.currency)
 
 
 class ListAnswer(Answer):

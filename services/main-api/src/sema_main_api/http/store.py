@@ -18,11 +18,12 @@ class FoundKey:
     expires_at: datetime | None
 
 
+# Whom staff have suspended starts nothing, nor does whoever he pays for: "suspended" is the greater word.
 SQL_FIND_KEY: Final[LiteralString] = """
 SELECT k.id, k.mode, k.scopes, k.expires_at, k.allowed_networks, k.rate_per_second AS key_per_second,
-       a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.status, a.type,
-       a.rate_per_second, a.rate_burst, a.priority_per_second
-FROM core.api_keys k JOIN core.accounts a ON a.id = k.account_id
+       a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.type,
+       greatest(a.status, p.status) AS status, a.rate_per_second, a.rate_burst, a.priority_per_second
+FROM core.api_keys k JOIN core.accounts a ON a.id = k.account_id JOIN core.accounts p ON p.id = a.billing_account_id
 WHERE k.hash = $1 AND k.revoked_at IS NULL
 """
 
@@ -45,9 +46,10 @@ async def find_key(tx: Tx, key_hash: bytes) -> FoundKey | None:
 
 
 SQL_FIND_USER: Final[LiteralString] = """
-SELECT u.id, u.role, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.status, a.type,
-       a.rate_per_second, a.rate_burst, a.priority_per_second
+SELECT u.id, u.role, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.type,
+       greatest(a.status, p.status) AS status, a.rate_per_second, a.rate_burst, a.priority_per_second
 FROM core.users u LEFT JOIN core.accounts a ON a.id = u.account_id
+    LEFT JOIN core.accounts p ON p.id = a.billing_account_id
 WHERE u.id = $1 AND u.disabled_at IS NULL
 """
 

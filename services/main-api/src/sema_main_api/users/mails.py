@@ -51,3 +51,13 @@ Follow this link within seven days to choose a password:
 {web}/join#token={token}
 """
     return Mail(to, "invitation", f"You are invited to {company}", text)
+
+
+def staff_invitation(to: str, web: str, token: str) -> Mail:
+    text = f"""You are invited to the staff of Sema Link.
+
+Follow this link within seven days to choose a password:
+
+{web}/join#token={token}
+"""
+    return Mail(to, "staff_invitation", "You are invited to the staff of Sema Link", text)

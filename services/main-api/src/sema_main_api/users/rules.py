@@ -32,3 +32,12 @@ def check_change(
     stays = role == "owner" and not disabled
     if user.role == "owner" and not stays and not owned:
         raise Refused("last_owner", "An account keeps at least one owner.", 409)
+
+
+def check_staff_change(people: Mapping[UUID, UserRow], user_id: UUID, role: str, disabled: bool) -> None:
+    """Refused(409) when nobody would be left who may let staff in."""
+    stays = role == "staff_admin" and not disabled
+    others = (each for each in people.values() if each.id != user_id)
+    held = any(each.role == "staff_admin" and not each.disabled and not each.invited for each in others)
+    if people[user_id].role == "staff_admin" and not stays and not held:
+        raise Refused("last_admin", "One staff_admin is always left.", 409)

@@ -39,6 +39,7 @@ Password = Annotated[str, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH), A
 Name = Annotated[str, Field(max_length=100), AfterValidator(_text)]
 Token = Annotated[str, Field(min_length=1, max_length=100)]
 Role = Literal["owner", "admin", "developer", "viewer"]
+StaffRole = Literal["staff_admin", "staff_support"]
 
 
 class RegisterRequest(Body):
@@ -85,6 +86,23 @@ class ChangeUserRequest(Body):
     role: Role | None = None
     name: Name | None = None
     disabled: bool | None = None
+
+
+class InviteStaffRequest(Body):
+    email: Email
+    role: StaffRole
+    name: Name = ""
+
+
+class ChangeStaffRequest(Body):
+    """Only what is given changes."""
+
+    role: StaffRole | None = None
+    name: Name | None = None
+    disabled: bool | None = None
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, description="Why; it goes into the audit log.")
+    ]
 
 
 class ChangeMeRequest(Body):

@@ -59,6 +59,29 @@ async def lock_users(tx: Tx, account_id: UUID) -> dict[UUID, UserRow]:
     return {row.id: row for row in rows}
 
 
+SQL_LIST_STAFF: Final[LiteralString] = """
+SELECT id, account_id, email, name, role, password_hash = '', disabled_at IS NOT NULL, created_at
+FROM core.users WHERE account_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2
+"""
+
+
+async def list_staff(tx: Tx, before: UUID, limit: int) -> list[UserRow]:
+    """Our own people, the newest first."""
+    return [UserRow(*row.values()) for row in await tx.fetch(SQL_LIST_STAFF, before, limit)]
+
+
+SQL_LOCK_STAFF: Final[LiteralString] = """
+SELECT id, account_id, email, name, role, password_hash = '', disabled_at IS NOT NULL, created_at
+FROM core.users WHERE account_id IS NULL ORDER BY id FOR UPDATE
+"""
+
+
+async def lock_staff(tx: Tx) -> dict[UUID, UserRow]:
+    """All of our own people, locked: who may be demoted depends on the others."""
+    rows = [UserRow(*row.values()) for row in await tx.fetch(SQL_LOCK_STAFF)]
+    return {row.id: row for row in rows}
+
+
 SQL_FIND_BY_EMAIL: Final[LiteralString] = """
 SELECT id, account_id, email, name, role, password_hash = '', disabled_at IS NOT NULL, created_at
 FROM core.users WHERE email = $1 FOR UPDATE

@@ -162,7 +162,8 @@ async def purge(tx: Tx, decided_before: datetime, limit: int) -> bool:
 
 
 SQL_SUSPENDED: Final[LiteralString] = """
-SELECT id FROM core.accounts WHERE id = ANY($1::uuid[]) AND status = 'suspended'
+SELECT a.id FROM core.accounts a JOIN core.accounts p ON p.id = a.billing_account_id
+WHERE a.id = ANY($1::uuid[]) AND 'suspended' IN (a.status, p.status)
 """
 SQL_CAMPAIGNS: Final[LiteralString] = """
 SELECT id, account_id, status FROM core.campaigns WHERE id = ANY($1::uuid[])

@@ -12,11 +12,12 @@ from sema_common.platform.db import Tx
 
 # Which campaigns an instance expands is decided here, in one statement: a row goes to one of those who ask at once.
 # Every account's first comes before anybody's second, so that many campaigns of one account keep no place from others;
-# suspended accounts take none.
+# accounts that are suspended, or whose agent is, take none.
 SQL_CLAIM: Final[LiteralString] = f"""
 WITH waiting AS (
     SELECT c.id, row_number() OVER (PARTITION BY c.account_id ORDER BY c.id) AS turn
     FROM core.campaigns c JOIN core.accounts a ON a.id = c.account_id AND a.status = 'active'
+    JOIN core.accounts p ON p.id = c.billing_account_id AND p.status = 'active'
     WHERE c.status IN ('queued', 'sending') AND c.expanded_at IS NULL AND (c.wake_at IS NULL OR c.wake_at <= $3)
       AND (c.claimed_by = $1 OR c.claimed_until IS NULL OR c.claimed_until < now())
 )

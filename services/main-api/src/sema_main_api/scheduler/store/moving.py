@@ -164,9 +164,9 @@ class Still:
 SQL_FIND_STILL: Final[LiteralString] = """
 SELECT c.id, c.account_id, c.status, c.expanded_at IS NOT NULL,
        CASE WHEN c.status = 'scheduled' THEN c.send_at ELSE c.wake_at END, c.moved_at
-FROM core.campaigns c JOIN core.accounts a ON a.id = c.account_id
+FROM core.campaigns c JOIN core.accounts a ON a.id = c.account_id JOIN core.accounts p ON p.id = c.billing_account_id
 WHERE c.status IN ('submitted', 'pending_content_check', 'approved', 'scheduled', 'queued', 'sending')
-  AND c.moved_at < $1 AND a.status = 'active'
+  AND c.moved_at < $1 AND a.status = 'active' AND p.status = 'active'
 """
 
 

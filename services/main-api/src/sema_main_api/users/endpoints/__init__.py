@@ -2,15 +2,17 @@
 
 from typing import Final
 
-from sema_main_api.http.routing import MANAGERS, READERS, Operation
+from sema_main_api.http.paging import PageQuery
+from sema_main_api.http.routing import MANAGERS, READERS, STAFF_ADMINS, Operation
 from sema_main_api.users import schemas
-from sema_main_api.users.endpoints import joining, managing, password
+from sema_main_api.users.endpoints import joining, managing, password, staff
 from sema_main_api.users.endpoints.deps import Deps
 
 __all__ = ["OPERATIONS", "Deps"]
 
 _AUTH: Final = "Authentication"
 _PEOPLE: Final = "Users"
+_STAFF: Final = "Staff"
 _TRIES: Final = {429: "`rate_limited`"}
 _LINK: Final = {422: "`invalid_token`: the link was used or is too old; `validation_failed`"}
 
@@ -127,5 +129,37 @@ OPERATIONS: Final = (
         body=schemas.ChangeUserRequest,
         answers={200: schemas.UserObject},
         problems={409: "`last_owner`"},
+    ),
+    Operation(
+        "GET",
+        "/v1/admin/staff",
+        staff.list_staff,
+        "List staff",
+        _STAFF,
+        staff=STAFF_ADMINS,
+        query=PageQuery,
+        answers={200: schemas.UserList},
+    ),
+    Operation(
+        "POST",
+        "/v1/admin/staff",
+        staff.invite_staff,
+        "Invite a member of staff",
+        _STAFF,
+        staff=STAFF_ADMINS,
+        body=schemas.InviteStaffRequest,
+        answers={201: schemas.UserObject},
+        problems={409: "`email_taken`"},
+    ),
+    Operation(
+        "PATCH",
+        "/v1/admin/staff/{id}",
+        staff.change_staff,
+        "Change a member of staff's role, name, or whether he may log in",
+        _STAFF,
+        staff=STAFF_ADMINS,
+        body=schemas.ChangeStaffRequest,
+        answers={200: schemas.UserObject},
+        problems={409: "`last_admin`"},
     ),
 )

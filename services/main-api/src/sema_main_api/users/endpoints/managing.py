@@ -29,7 +29,7 @@ async def list_users(deps: Deps, request: Request, caller: Caller) -> Response:
     before = pager.after(UUID) or NEWEST
     async with deps.tenant.of(caller) as tx:
         rows = await store.list_users(tx, caller.account_id, before, pager.fetch)
-    return json_response(pager.page(rows, _object, lambda row: row.id))
+    return json_response(pager.page(rows, shown, lambda row: row.id))
 
 
 async def invite(deps: Deps, request: Request, caller: Caller) -> Response:
@@ -59,7 +59,7 @@ async def invite(deps: Deps, request: Request, caller: Caller) -> Response:
         row = store.UserRow(
             user_id, caller.account_id, wanted.email, wanted.name, wanted.role, True, False, made
         )
-        return Created(user_id, _object(row).model_dump(mode="json"))
+        return Created(user_id, shown(row).model_dump(mode="json"))
 
     return await create_once(deps.pipeline, request, caller, "user", create)
 
@@ -80,7 +80,7 @@ async def change(deps: Deps, request: Request, caller: Caller) -> Response:
         await store.change_user(tx, user_id, role, name, disabled)
         changed = await store.read_user(tx, user_id)
         assert changed is not None
-        before, after = _facts(user), _facts(changed)
+        before, after = facts(user), facts(changed)
         await write_audit(
             tx,
             Audit.by(
@@ -90,7 +90,7 @@ async def change(deps: Deps, request: Request, caller: Caller) -> Response:
     deps.authenticator.forget(user_id)
     if disabled:
         await deps.end_sessions(user_id, None)
-    return json_response(_object(changed))
+    return json_response(shown(changed))
 
 
 async def change_me(deps: Deps, request: Request, caller: Principal) -> Response:
@@ -102,14 +102,16 @@ async def change_me(deps: Deps, request: Request, caller: Principal) -> Response
         user = await store.read_user(tx, caller.user_id)
     if user is None:
         raise not_found()
-    return json_response(_object(user))
+    return json_response(shown(user))
 
 
-def _facts(user: store.UserRow) -> dict[str, str]:
+def facts(user: store.UserRow) -> dict[str, str]:
+    """A user as the audit log keeps him."""
     return {"role": user.role, "name": user.name, "status": rules.status_of(user)}
 
 
-def _object(user: store.UserRow) -> schemas.UserObject:
+def shown(user: store.UserRow) -> schemas.UserObject:
+    """A user as the API shows him."""
     return schemas.UserObject.model_validate(
         {
             "id": user.id,
