@@ -105,6 +105,7 @@ OPERATIONS: Final = (
         "The account's users",
         _PEOPLE,
         roles=READERS,
+        query=PageQuery,
         answers={200: schemas.UserList},
     ),
     Operation(
