@@ -50,9 +50,39 @@ RULES: Final = (
         SELECT m.message_id, format('charged %s times, %s in all, costs %s', count(l.reference), -sum(l.amount), m.cost)
         FROM orch.sms_messages m
         LEFT JOIN billing.credit_ledger l ON l.reference = m.message_id AND l.kind = 'charge'
-        GROUP BY m.message_id, m.cost, m.billing_account_id
-        HAVING COALESCE(-sum(l.amount), 0) <> m.cost OR (m.cost > 0 AND count(l.reference) <> 1)
-            OR bool_or(l.account_id <> m.billing_account_id)
+        LEFT JOIN billing.agent_sales s ON s.message_id = m.message_id
+        GROUP BY m.message_id, m.cost, m.billing_account_id, s.wholesale
+        HAVING COALESCE(-sum(l.amount), 0) <> COALESCE(s.wholesale, m.cost)
+            OR (m.cost > 0 AND count(l.reference) <> 1) OR bool_or(l.account_id <> m.billing_account_id)
+        """,
+    ),
+    Rule(
+        "sale_is_not_what_the_customer_pays",
+        """
+        SELECT m.message_id, format('costs %s, sold for %s to %s by %s', m.cost, s.retail, s.customer_id, s.agent_id)
+        FROM orch.sms_messages m
+        LEFT JOIN billing.agent_sales s ON s.message_id = m.message_id
+        LEFT JOIN billing.credit_ledger r ON r.reference = m.message_id AND r.kind = 'refund'
+        WHERE m.account_id <> m.billing_account_id AND NOT m.test
+          AND (s.retail IS DISTINCT FROM m.cost OR s.customer_id <> m.account_id OR s.agent_id <> m.billing_account_id
+               OR (s.refunded_at IS NULL) <> (r.reference IS NULL))
+        """,
+    ),
+    Rule(
+        "agent_month_is_not_its_sales",
+        """
+        SELECT customer_id, format('the months say %s retail and %s wholesale, the sales %s and %s',
+                                   months.retail, months.wholesale, sales.retail, sales.wholesale)
+        FROM (SELECT customer_id, sum(retail - refunded_retail) AS retail,
+                     sum(wholesale - refunded_wholesale) AS wholesale,
+                     sum(commission - refunded_commission) AS commission
+              FROM billing.agent_months GROUP BY customer_id) AS months
+        FULL JOIN (SELECT customer_id, COALESCE(sum(retail) FILTER (WHERE refunded_at IS NULL), 0) AS retail,
+                          COALESCE(sum(wholesale) FILTER (WHERE refunded_at IS NULL), 0) AS wholesale,
+                          COALESCE(sum(commission) FILTER (WHERE refunded_at IS NULL), 0) AS commission
+                   FROM billing.agent_sales GROUP BY customer_id) AS sales USING (customer_id)
+        WHERE (months.retail, months.wholesale, months.commission)
+            IS DISTINCT FROM (sales.retail, sales.wholesale, sales.commission)
         """,
     ),
     Rule(
@@ -67,13 +97,14 @@ RULES: Final = (
         "refunded_wrongly",
         f"""
         SELECT r.reference, format('%s refunds, %s of %s given back, status %s',
-                                   count(*), sum(r.amount), max(m.cost), max(m.status))
+                                   count(*), sum(r.amount), max(COALESCE(s.wholesale, m.cost)), max(m.status))
         FROM billing.credit_ledger r
         LEFT JOIN orch.sms_messages m ON m.message_id = r.reference
+        LEFT JOIN billing.agent_sales s ON s.message_id = r.reference
         LEFT JOIN core.accounts a ON a.id = m.account_id
         WHERE r.kind = 'refund'
         GROUP BY r.reference
-        HAVING count(*) > 1 OR max(m.cost) IS NULL OR sum(r.amount) > max(m.cost)
+        HAVING count(*) > 1 OR max(m.cost) IS NULL OR sum(r.amount) > max(COALESCE(s.wholesale, m.cost))
             OR NOT EXISTS (SELECT FROM orch.message_events e WHERE e.message_id = r.reference
                            AND e.status IN ('failed', 'expired'))
             OR (NOT bool_or(a.refund_undelivered)
@@ -108,9 +139,10 @@ RULES: Final = (
         SELECT k.id, format('cost %s, charged %s for %s messages of %s',
                             k.cost, charged.amount, charged.messages, k.expanded)
         FROM core.campaigns k,
-             LATERAL (SELECT COALESCE(-sum(l.amount), 0) AS amount, count(m.message_id) AS messages
+             LATERAL (SELECT COALESCE(sum(COALESCE(s.retail, -l.amount)), 0) AS amount, count(m.message_id) AS messages
                       FROM orch.sms_messages m
                       LEFT JOIN billing.credit_ledger l ON l.reference = m.message_id AND l.kind = 'charge'
+                      LEFT JOIN billing.agent_sales s ON s.message_id = m.message_id
                       WHERE m.campaign_id = k.id) AS charged
         WHERE k.cost <> charged.amount OR k.expanded <> charged.messages
         """,

@@ -81,11 +81,21 @@ async def accept(tx: Tx, messages: Sequence[NewMessage]) -> list[NewMessage]:
     fitting, charges = [], []
     for message in messages:
         payer = balances[message.billing_account_id]
-        if left[payer.account_id] < message.cost:
+        if left[payer.account_id] < message.charged:
             continue
-        left[payer.account_id] -= message.cost
+        left[payer.account_id] -= message.charged
         after = left[payer.account_id] - payer.credit_limit
-        charges.append(Charge(payer.account_id, payer.tenant_id, message.message_id, message.cost, after))
+        charges.append(
+            Charge(
+                payer.account_id,
+                payer.tenant_id,
+                message.message_id,
+                message.charged,
+                after,
+                message.volume,
+                message.sale,
+            )
+        )
         fitting.append(message)
     if fitting:
         await ledger.charge(tx, charges)

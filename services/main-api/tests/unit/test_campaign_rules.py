@@ -14,7 +14,7 @@ from sema_common.values.errors import Refused
 from sema_common.values.ids import new_id
 from sema_common.values.quiet_hours import ZONES, opens_at
 from sema_common.values.templates import BadTemplate, parse_template
-from sema_main_api.campaigns.rules import Pricer, Quote, Refusal
+from sema_main_api.campaigns.rules import Cost, Pricer, Quote, Refusal
 from sema_main_api.scheduler.rules import Recipient, Turns, expand, is_stuck
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -48,6 +48,11 @@ def no_emoji(country: str, encoding: str) -> Refused | None:
     return None
 
 
+def cost_of(price: Decimal | None) -> Cost | None:
+    """An agent's customer: his agent is charged a little less."""
+    return None if price is None else Cost(price, price - price / 4)
+
+
 @given(texts, st.sampled_from(["empty", "skip"]), prices, st.lists(people, max_size=12))
 def test_the_quote_of_a_list_is_the_sum_of_what_its_messages_cost(
     text: str,
@@ -56,24 +61,24 @@ def test_the_quote_of_a_list_is_the_sum_of_what_its_messages_cost(
     recipients: list[tuple[str, str | None, dict[str, str]]],
 ) -> None:
     template = parse_template(text)
-    pricer = Pricer(template, on_missing, lambda country, _: tariff.get(country), no_emoji)
-    quote, charged, messages = Quote(), Decimal(0), 0
+    pricer = Pricer(template, on_missing, lambda country, _: cost_of(tariff.get(country)), no_emoji)
+    quote, owed, charged, messages = Quote(), Decimal(0), Decimal(0), 0
     for seq, (country, mno, values) in enumerate(recipients, 1):
         priced = pricer.price(country, mno, values)
         quote.add(priced)
         if isinstance(priced, Refusal):
             continue
         fixed = pricer.prices[country][mno or ""]
-        made = expand(
-            row(text), template, Recipient(seq, "+254712345678", country, mno, values, fixed), _allowed
-        )
+        recipient = Recipient(seq, "+254712345678", country, mno, values, fixed.own, fixed.charged)
+        made = expand(row(text), template, recipient, _allowed)
         assert isinstance(made, NewMessage)
-        assert made.cost == priced
+        assert (made.cost, made.charged) == (priced.own, priced.charged)
         assert 1 <= made.segments <= 10
         assert made.body.strip()
-        charged += made.cost
+        owed += made.cost
+        charged += made.charged
         messages += 1
-    assert quote.total == charged
+    assert (quote.total, quote.held) == (owed, charged)
     assert quote.contacts - quote.refused == messages
 
 

@@ -34,6 +34,7 @@ class Customer:
     account_id: UUID = ACCOUNT
     tenant_id: UUID = ACCOUNT
     billing_account_id: UUID = ACCOUNT
+    account_type: str = "direct"
     mode: str = "live"
     tier: str = "starter"
     currency: str = "KES"

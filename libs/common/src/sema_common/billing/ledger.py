@@ -7,12 +7,14 @@ are locked before they are read, in the order of their ids, before any other row
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Literal, LiteralString
 from uuid import UUID
 
+from sema_common.billing.agents import TAKE_BACK, THIS_MONTH, Sale, record_sales
 from sema_common.platform.db import Row, Tx
+from sema_common.values.ids import event_id
 
 CounterAccount = Literal["revenue", "reservations", "mpesa_clearing", "adjustments", "commissions"]
 
@@ -34,13 +36,18 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """The charge of one message, with the balance that it leaves behind."""
+    """The charge of one message, with the balance that it leaves behind.
+
+    `segments` count for the volume of the month: none for a test. `sale`: whom an agent charges for it.
+    """
 
     account_id: UUID
     tenant_id: UUID
     message_id: UUID
     cost: Decimal
     balance_after: Decimal
+    segments: int = 0
+    sale: Sale | None = None
 
 
 SQL_LOCK_FREE_BALANCES: Final[LiteralString] = """
@@ -72,16 +79,20 @@ def _balances(rows: Sequence[Row]) -> dict[UUID, Balance]:
     return {balance.account_id: balance for balance in balances}
 
 
-SQL_CHARGE: Final[LiteralString] = """
+COUNT_VOLUME: Final[LiteralString] = f"""
+month_segments = CASE WHEN month = {THIS_MONTH} THEN month_segments ELSE 0 END + total.segments, month = {THIS_MONTH}
+"""
+
+SQL_CHARGE: Final[LiteralString] = f"""
 WITH charged AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::numeric[])
-        AS c(account_id, tenant_id, message_id, cost, balance_after)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::numeric[], $6::smallint[])
+        AS c(account_id, tenant_id, message_id, cost, balance_after, segments)
 ), entries AS (
     INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
     SELECT account_id, tenant_id, 'charge', message_id, -cost, 'revenue', balance_after FROM charged
 )
-UPDATE billing.credits SET balance = balance - total.cost
-FROM (SELECT account_id, sum(cost) AS cost FROM charged GROUP BY account_id) AS total
+UPDATE billing.credits SET balance = balance - total.cost, {COUNT_VOLUME}
+FROM (SELECT account_id, sum(cost) AS cost, sum(segments) AS segments FROM charged GROUP BY account_id) AS total
 WHERE credits.account_id = total.account_id
 """
 
@@ -95,31 +106,46 @@ async def charge(tx: Tx, charges: Sequence[Charge]) -> None:
         [c.message_id for c in charges],
         [c.cost for c in charges],
         [c.balance_after for c in charges],
+        [c.segments for c in charges],
     )
+    sales = [c.sale for c in charges if c.sale is not None]
+    if sales:
+        await record_sales(tx, sales)
 
 
-SQL_CHARGE_RESERVED: Final[LiteralString] = """
-INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
-SELECT $1::uuid, $2::uuid, 'release', $3::uuid, $4::numeric, 'reservations', $5::numeric + $4
-UNION ALL
-SELECT $1::uuid, $2::uuid, 'charge', c.message_id, -c.cost, 'revenue', c.balance_after
-FROM unnest($6::uuid[], $7::numeric[], $8::numeric[]) AS c(message_id, cost, balance_after)
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one message takes out of a reservation; `sale` as in a charge."""
+
+    message_id: UUID
+    cost: Decimal
+    segments: int
+    sale: Sale | None = None
+
+
+SQL_CHARGE_RESERVED: Final[LiteralString] = f"""
+WITH entries AS (
+    INSERT INTO billing.credit_ledger (account_id, tenant_id, kind, reference, amount, counter_account, balance_after)
+    SELECT $1::uuid, $2::uuid, 'release', $3::uuid, $4::numeric, 'reservations', $5::numeric + $4
+    UNION ALL
+    SELECT $1::uuid, $2::uuid, 'charge', c.message_id, -c.cost, 'revenue', c.balance_after
+    FROM unnest($6::uuid[], $7::numeric[], $8::numeric[]) AS c(message_id, cost, balance_after)
+)
+UPDATE billing.credits SET {COUNT_VOLUME} FROM (SELECT $9::bigint AS segments) AS total WHERE account_id = $1
 """
 
 
-async def charge_reserved(
-    tx: Tx, payer: Balance, costs: Sequence[tuple[UUID, Decimal]], release_id: UUID
-) -> Decimal:
+async def charge_reserved(tx: Tx, payer: Balance, spent: Sequence[Spent], release_id: UUID) -> Decimal:
     """Charge messages of one campaign out of its reservation; answers their sum.
 
     What is released is charged in the same statement, so the locked balance of `payer` stays as it is.
     `release_id` is the same however often this chunk is tried: only one of the tries can be committed.
     """
-    total = sum((cost for _, cost in costs), Decimal(0))
+    total = sum((each.cost for each in spent), Decimal(0))
     left = payer.balance + total
     after = []
-    for _, cost in costs:
-        left -= cost
+    for each in spent:
+        left -= each.cost
         after.append(left)
     await tx.execute(
         SQL_CHARGE_RESERVED,
@@ -128,14 +154,18 @@ async def charge_reserved(
         release_id,
         total,
         payer.balance,
-        [message_id for message_id, _ in costs],
-        [cost for _, cost in costs],
+        [each.message_id for each in spent],
+        [each.cost for each in spent],
         after,
+        sum(each.segments for each in spent),
     )
+    sales = [each.sale for each in spent if each.sale is not None]
+    if sales:
+        await record_sales(tx, sales)
     return total
 
 
-SQL_REFUND: Final[LiteralString] = """
+SQL_REFUND: Final[LiteralString] = f"""
 WITH owed AS MATERIALIZED (
     SELECT c.account_id, c.tenant_id, c.reference, -c.amount AS amount
     FROM unnest($1::uuid[]) AS wanted(reference)
@@ -151,7 +181,7 @@ WITH owed AS MATERIALIZED (
     UPDATE billing.credits SET balance = balance + total.amount
     FROM (SELECT account_id, sum(amount) AS amount FROM owed GROUP BY account_id) AS total
     WHERE credits.account_id = total.account_id
-)
+), {TAKE_BACK}
 SELECT reference FROM owed
 """
 
@@ -219,6 +249,13 @@ async def release(tx: Tx, account_id: UUID, amount: Decimal, campaign_id: UUID) 
     return await _move(tx, account_id, amount, campaign_id, "release", "reservations")
 
 
+async def pay_commission(tx: Tx, agent_id: UUID, amount: Decimal, month: date) -> Decimal | None:
+    """Credit an agent's commissions up to and with `month` (its first day); None when that was done before."""
+    return await _move(
+        tx, agent_id, amount, event_id("commission", agent_id, month), "commission", "commissions"
+    )
+
+
 async def _move(
     tx: Tx, account_id: UUID, amount: Decimal, reference: UUID, kind: str, counter: CounterAccount
 ) -> Decimal | None:
@@ -255,6 +292,16 @@ SELECT account_id, tenant_id, currency, balance, credit_limit FROM billing.credi
 async def read_balance(tx: Tx, account_id: UUID) -> Balance | None:
     """The truth, as committed."""
     return _balances(await tx.fetch(SQL_BALANCE, account_id)).get(account_id)
+
+
+SQL_VOLUME: Final[LiteralString] = f"""
+SELECT CASE WHEN month = {THIS_MONTH} THEN month_segments ELSE 0 END FROM billing.credits WHERE account_id = $1
+"""
+
+
+async def read_volume(tx: Tx, account_id: UUID) -> int:
+    """Segments that this account was charged for in this calendar month, UTC; none where an agent pays for it."""
+    return await tx.fetchval(SQL_VOLUME, account_id) or 0
 
 
 @dataclass(frozen=True, slots=True)

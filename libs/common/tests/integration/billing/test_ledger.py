@@ -2,12 +2,13 @@
 
 import asyncio
 from decimal import Decimal
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 
 from sema_common.billing import ledger
-from sema_common.billing.prices import load_prices
+from sema_common.billing.rates import load_prices
 from sema_common.platform.db import CheckViolation, Database, UniqueViolation
 from sema_common.values.clock import now
 from sema_common.values.ids import new_id
@@ -188,15 +189,22 @@ async def test_drift_is_found_where_a_hand_has_been(api: Database) -> None:
         assert await ledger.find_drift(tx) == {account: Decimal(2)}
 
 
+BUYER = {
+    "account_id": UUID(int=1),
+    "billing_account_id": UUID(int=1),
+    "account_type": "direct",
+    "tier": "starter",
+    "currency": "KES",
+}
+
+
 async def test_the_list_prices_of_a_new_installation(api: Database) -> None:
     async with api.transaction() as tx:
         prices = await load_prices(tx)
 
     def per_segment(country: str, mno: str | None) -> Decimal | None:
-        found = prices.price(
-            account_id=new_id(), tier="starter", country=country, mno=mno, currency="KES", at=now()
-        )
-        return None if found is None else found.per_segment
+        rate = prices.rate(SimpleNamespace(**BUYER), country, mno, now())  # type: ignore[arg-type]
+        return None if rate is None else rate.price.per_segment
 
     assert per_segment("KE", "Safaricom") == Decimal("0.8000")
     assert per_segment("KE", "Telkom") == Decimal("1.0000")

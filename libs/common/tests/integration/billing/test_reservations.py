@@ -40,7 +40,7 @@ async def cancel_at_random(
             try:
                 async with db.transaction() as tx:
                     payer = (await ledger.lock_balances(tx, [account]))[account]
-                    costs = [(new_id(), cost) for cost in chunk]
+                    costs = [ledger.Spent(new_id(), cost, 1) for cost in chunk]
                     total = await ledger.charge_reserved(tx, payer, costs, event_id(campaign, number))
                     if crash:
                         raise Crash
@@ -92,7 +92,7 @@ async def test_one_chunk_is_charged_once_however_often_it_is_tried(database: Tes
         async def charge() -> None:
             async with db.transaction() as tx:
                 payer = (await ledger.lock_balances(tx, [account]))[account]
-                await ledger.charge_reserved(tx, payer, [(new_id(), Decimal(2))], chunk)
+                await ledger.charge_reserved(tx, payer, [ledger.Spent(new_id(), Decimal(2), 1)], chunk)
 
         await charge()
         with pytest.raises(UniqueViolation):

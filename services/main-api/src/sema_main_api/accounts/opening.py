@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from sema_common.billing import ledger
+from sema_common.billing import agents, ledger
 from sema_common.billing.accounts import billing_account_for, tenant_for
 from sema_common.platform.db import Tx
 from sema_common.platform.secrets import SecretBox
@@ -92,8 +92,12 @@ async def _insert(tx: Tx, box: SecretBox, account_id: UUID, tenant_id: UUID, wan
             account_id, tenant_id, billing_id, wanted.name, wanted.type, wanted.tier, CURRENCY, secret
         ),
     )
-    if billing_id == account_id:
-        await ledger.open_balance(tx, account_id, tenant_id, CURRENCY)
+    if wanted.agent_id is not None:
+        await agents.join(tx, account_id, wanted.agent_id, tenant_id)
+        return
+    await ledger.open_balance(tx, account_id, tenant_id, CURRENCY)
+    if wanted.type == "agent":
+        await agents.open_terms(tx, account_id, tenant_id)
 
 
 async def _new_key(tx: Tx, tenant_id: UUID, account_id: UUID, mode: KeyMode) -> str:

@@ -1,13 +1,13 @@
 """/v1/balance, /v1/ledger and /v1/pricing."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from starlette.responses import Response
 
 from sema_common.billing import ledger
-from sema_common.billing.prices import PriceList, load_prices
+from sema_common.billing.prices import Price
+from sema_common.billing.rates import load_prices
 from sema_common.values.clock import now
 from sema_common.values.errors import Refused
 from sema_common.values.money import Money
@@ -71,31 +71,33 @@ async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
 
 
 async def pricing(deps: Deps, _: Request, caller: Caller) -> Response:
-    """What a segment costs this account now, per country and network."""
+    """What a segment costs this account now, per country, network and monthly volume."""
     async with deps.tenant.of(caller) as tx:
         prices = await load_prices(tx)
-    return json_response(schemas.Pricing(data=_prices_of(prices, caller, now())))
-
-
-def _prices_of(prices: PriceList, caller: Caller, at: datetime) -> list[schemas.PriceObject]:
-    """For every country and network that any row names, the row that decides."""
-    rows = prices.rows_for(account_id=caller.account_id, tier=caller.tier, currency=caller.currency, at=at)
-    by_id = {row.id: row for row in rows}
+        own = await ledger.read_volume(tx, caller.account_id)
+    at = now()
     shown = []
-    for country, mno in sorted({(row.country, row.mno) for row in rows}):
-        price = prices.price(
-            account_id=caller.account_id,
-            tier=caller.tier,
-            country=country,
-            mno=mno,
-            currency=caller.currency,
-            at=at,
-        )
-        if price is not None:
-            cost = money(price.per_segment, price.currency)
-            since = by_id[price.row_id].valid_from
-            shown.append(schemas.PriceObject(country=country, mno=mno, price=cost, valid_from=since))
-    return shown
+    for country, mno in prices.destinations(caller, at):
+        rate = prices.rate(caller, country, mno, at)
+        if rate is not None:
+            shown.append(_price_object(country, mno, rate.price, prices.rungs(caller, country, mno, at)))
+    return json_response(schemas.Pricing(data=shown, segments_this_month=own))
+
+
+def _price_object(
+    country: str, mno: str, price: Price, rungs: list[tuple[int, Price]]
+) -> schemas.PriceObject:
+    return schemas.PriceObject(
+        country=country,
+        mno=mno,
+        price=money(price.per_segment, price.currency),
+        rule=price.rule,
+        valid_from=price.valid_from,
+        volume_tiers=[
+            schemas.VolumeTier(from_segments=volume, price=money(rung.per_segment, rung.currency))
+            for volume, rung in rungs
+        ],
+    )
 
 
 def refuse_billed_to_agent(caller: Caller) -> None:

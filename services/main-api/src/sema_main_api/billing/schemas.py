@@ -36,18 +36,30 @@ class Ledger(ListAnswer):
     data: list[LedgerEntry]
 
 
+class VolumeTier(Answer):
+    """What a segment costs once so many were charged in the calendar month (UTC)."""
+
+    from_segments: int
+    price: MoneyObject
+
+
 class PriceObject(Answer):
-    """What one segment costs this account."""
+    """What one segment costs this account: `price` now, and from each monthly volume on. `rule` says why."""
 
     country: str = Field(description="ISO 3166 code.", examples=["KE"])
     mno: str = Field(
         description="The network, or * for every other network of the country.", examples=["Safaricom"]
     )
     price: MoneyObject
+    rule: str = Field(examples=["list price, KE Safaricom, from 100000 segments a month"])
     valid_from: Moment
+    volume_tiers: list[VolumeTier]
 
 
 class Pricing(Answer):
+    """A volume that was reached a moment ago decides prices within 5 seconds."""
+
+    segments_this_month: int = Field(description="Segments charged in this calendar month, UTC.")
     data: list[PriceObject]
 
 

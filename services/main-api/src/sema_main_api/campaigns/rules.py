@@ -17,7 +17,20 @@ PAUSABLE: Final = ("queued", "sending")
 MAX_AHEAD: Final = timedelta(days=90)
 FREE: Final = Decimal("0.0000")
 
-PriceOf = Callable[[str, str | None], Decimal | None]
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the account pays, and what its billing account is charged: less or more, where an agent pays for it."""
+
+    own: Decimal
+    charged: Decimal
+
+    def of(self, segments: int) -> "Cost":
+        """Of so many segments, where this is the cost of one."""
+        return Cost(quantize(self.own * segments), quantize(self.charged * segments))
+
+
+PriceOf = Callable[[str, str | None], Cost | None]
 """(country, MNO) → the price of one segment; None where this account cannot write to."""
 
 Unreachable = Callable[[str, str], Refused | None]
@@ -45,10 +58,10 @@ class Pricer:
         self._skip = on_missing == "skip"
         self._price_of = price_of
         self._unreachable = unreachable
-        self.prices: dict[str, dict[str, Decimal]] = {}
+        self.prices: dict[str, dict[str, Cost]] = {}
         """One segment's, by country and MNO ('' where none is known), as far as they were asked for."""
 
-    def price(self, country: str, mno: str | None, values: Mapping[str, str]) -> Decimal | Refusal:
+    def price(self, country: str, mno: str | None, values: Mapping[str, str]) -> Cost | Refusal:
         """What the recipient's message costs, or why there is none."""
         if self._skip and any(name not in values for name in self._template.slots):
             return Refusal("missing_values", "The contact lacks a merge field of the text.")
@@ -67,9 +80,9 @@ class Pricer:
         refused = self._unreachable(country, segments.encoding)
         if refused is not None:
             return Refusal(refused.code, refused.detail)
-        return quantize(price * segments.segments)
+        return price.of(segments.segments)
 
-    def _segment_price(self, country: str, mno: str | None) -> Decimal | None:
+    def _segment_price(self, country: str, mno: str | None) -> Cost | None:
         known = self.prices.setdefault(country, {})
         found = known.get(mno or "")
         if found is None and (found := self._price_of(country, mno)) is not None:
@@ -79,20 +92,22 @@ class Pricer:
 
 @dataclass(slots=True)
 class Quote:
-    """What all recipients cost together; who gets no message costs nothing."""
+    """What all recipients cost together (`held`: the billing account); who gets no message costs nothing."""
 
     contacts: int = 0
     refused: int = 0
     total: Decimal = FREE
+    held: Decimal = FREE
     missing: dict[str, int] = field(default_factory=dict)
 
-    def add(self, priced: Decimal | Refusal, recipients: int = 1) -> None:
+    def add(self, priced: Cost | Refusal, recipients: int = 1) -> None:
         """Count so many recipients that were priced alike."""
         self.contacts += recipients
         if isinstance(priced, Refusal):
             self.refused += recipients
         else:
-            self.total += priced * recipients
+            self.total += priced.own * recipients
+            self.held += priced.charged * recipients
 
     def lacks(self, names: Iterable[str]) -> None:
         """Count a recipient that has no value for these fields."""
@@ -139,6 +154,18 @@ def uncounted(campaign: CampaignRow) -> dict[str, int]:
     for its submit any more.
     """
     return {"sent" if campaign.status == "completed" else "queued": campaign.expanded}
+
+
+def over_limit() -> Refused:
+    """402: the agent lets this customer spend no more this month."""
+    return Refused(
+        "spending_limit_reached", "The campaign may cost more than this account may spend this month.", 402
+    )
+
+
+def agent_insufficient() -> Refused:
+    """402: the reservation does not fit the agent's balance, which is not for his customers to know."""
+    return Refused("insufficient_credit", "The account that pays for this one has not enough credit.", 402)
 
 
 def insufficient(estimate: Decimal, available: Decimal, currency: str) -> Refused:

@@ -7,11 +7,10 @@ only for the end of this transaction.
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, Protocol
 from uuid import UUID
 
-from sema_common.billing import ledger
+from sema_common.billing import agents, ledger
 from sema_common.billing.prices import PriceList
 from sema_common.messages.campaigns import CampaignRow
 from sema_common.platform.db import Tx
@@ -65,9 +64,12 @@ async def submit(
     parts: dict[str, int] = {}
     for group in groups:
         parts[group.country] = max(group.last_seq, parts.get(group.country, 0))
-    await recipients.insert_parts(tx, new.id, new.tenant_id, parts, pricer.prices)
-    row = await campaigns.fix(tx, new.id, quote.total, quote.contacts, quote.refused, quote.missing, skipped)
-    if quote.total:
+    billed_to_agent = new.billing_account_id != new.account_id
+    await recipients.insert_parts(
+        tx, new.id, new.tenant_id, parts, pricer.prices, wholesale=billed_to_agent and not new.test
+    )
+    row = await campaigns.fix(tx, new.id, quote, skipped)
+    if quote.held or quote.total:
         await reserve(tx, row)
     return row
 
@@ -84,13 +86,21 @@ async def require_validated(tx: Tx, new: NewCampaign, caller: Caller) -> None:
 
 
 async def reserve(tx: Tx, campaign: CampaignRow) -> None:
-    """Set the estimate aside; Refused(402) when it does not fit."""
+    """Set aside what it may cost; Refused(402) when it does not fit the balance, or the limit that an agent has set."""
     payer = campaign.billing_account_id
     balance = (await ledger.lock_balances(tx, [payer])).get(payer)
     available = balance.available if balance else rules.FREE
-    if available < campaign.estimate:
+    if available < campaign.reserved:
+        if payer != campaign.account_id:
+            raise rules.agent_insufficient()
         raise rules.insufficient(campaign.estimate, available, campaign.currency)
-    await ledger.reserve(tx, payer, campaign.estimate, campaign.id)
+    if payer != campaign.account_id:
+        left = await agents.left_to_spend(
+            tx, [campaign.account_id]
+        )  # this campaign is among what is held already
+        if left.get(campaign.account_id, rules.FREE) < 0:
+            raise rules.over_limit()
+    await ledger.reserve(tx, payer, campaign.reserved, campaign.id)
 
 
 def pricer_for(
@@ -98,18 +108,13 @@ def pricer_for(
 ) -> rules.Pricer:
     """The pricer of this text for this account, with the prices of this moment."""
 
-    def price_of(country: str, mno: str | None) -> Decimal | None:
-        price = reference.prices.price(
-            account_id=caller.account_id,
-            tier=caller.tier,
-            country=country,
-            mno=mno,
-            currency=caller.currency,
-            at=at,
-        )
-        if price is None:
+    def price_of(country: str, mno: str | None) -> rules.Cost | None:
+        rate = reference.prices.rate(caller, country, mno, at)
+        if rate is None:
             return None
-        return rules.FREE if new.test else price.per_segment
+        if new.test:
+            return rules.Cost(rules.FREE, rules.FREE)
+        return rules.Cost(rate.price.per_segment, (rate.wholesale or rate.price).per_segment)
 
     def unreachable(country: str, encoding: str) -> Refused | None:
         return reference.unreachable(caller.mode, country, "SMS", encoding)
@@ -137,7 +142,7 @@ def quote_one(
     country: str,
     mno: str | None,
     values: Mapping[str, str],
-) -> Decimal | rules.Refusal:
+) -> rules.Cost | rules.Refusal:
     """Add one recipient to the quote; what the text of his own costs, or why there is none."""
     if len(values) < len(template.fields):
         quote.lacks(name for name in template.fields if name not in values)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 from uuid import UUID
 
-from sema_common.billing import ledger
+from sema_common.billing import agents, ledger
 from sema_common.messages.store import accepting as messages
 from sema_common.messages.store import idempotency
 from sema_common.messages.store.accepting import NewMessage
@@ -148,7 +148,12 @@ class Accepting:
         hashes = {s.key.hash for s in submissions if s.key is not None}
         kept = await idempotency.find_kept(tx, hashes, at) if hashes else {}
         fault("api.after_lock")
-        decided = decide(submissions, balances, kept, at, await find_suppressed(tx, _recipients(submissions)))
+        suppressed = await find_suppressed(tx, _recipients(submissions))
+        customers = {
+            s.asker.account_id for s in submissions if s.asker.account_id != s.asker.billing_account_id
+        }
+        left = await agents.left_to_spend(tx, customers) if customers else {}
+        decided = decide(submissions, balances, kept, at, suppressed, left)
         if decided.accepted:
             await ledger.charge(tx, decided.charges)
             fault("api.after_debit")

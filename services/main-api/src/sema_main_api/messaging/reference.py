@@ -1,7 +1,8 @@
 """What the rules decide by, kept fresh in memory: nothing on the hot path asks Postgres for it.
 
-A change of prices or networks is seen within `REFRESH_SECONDS`, of content rules within `CONTENT_SECONDS`, of a sender
-ID within `SENDER_SECONDS`. When Postgres is away the last known state stays in force: accepting would fail anyway.
+A change of prices or networks, or of a monthly volume that a price depends on, is seen within `REFRESH_SECONDS`, of
+content rules within `CONTENT_SECONDS`, of a sender ID within `SENDER_SECONDS`. When Postgres is away the last known
+state stays in force: accepting would fail anyway.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from sema_aggregators.port import Capabilities
-from sema_common.billing.prices import load_prices
+from sema_common.billing.rates import load_prices, rates_version
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_common.values.errors import StoreUnavailable
@@ -74,7 +75,7 @@ class ReferenceData:
         not freeze because of a bad rule. Without a last good one nothing is accepted.
         """
         async with self._db.transaction() as tx:
-            version = await store.reference_version(tx)
+            version = await rates_version(tx), await store.networks_version(tx)
             if version == self._version:
                 return
             prices = await load_prices(tx)

@@ -203,14 +203,21 @@ class Feeder:
         made: list[tuple[int, NewMessage]] = []
         refused: list[tuple[int, dict[str, str]]] = []
         prices = {mno: Decimal(price) for mno, price in part.prices.items()}
+        wholesale = {mno: Decimal(price) for mno, price in (part.wholesale or {}).items()}
         for index, each in enumerate(found):
             if index % JUDGED_AT_ONCE == JUDGED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             if each.refused:
                 continue
-            price = prices.get(each.mno or "")
+            network = each.mno or ""
             recipient = rules.Recipient(
-                each.seq, each.msisdn, part.country, each.mno, each.fields or {}, price
+                each.seq,
+                each.msisdn,
+                part.country,
+                each.mno,
+                each.fields or {},
+                prices.get(network),
+                wholesale.get(network),
             )
             expanded = rules.expand(campaign.row, campaign.template, recipient, self._reasons)
             if isinstance(expanded, NewMessage):
@@ -246,12 +253,14 @@ class Feeder:
             opted_out = await find_suppressed(tx, [(m.account_id, m.to) for _, m in made])
             refused = refused + [(seq, OPTED_OUT) for seq, m in made if (m.account_id, m.to) in opted_out]
             accepted = [m for _, m in made if (m.account_id, m.to) not in opted_out]
-            cost = await self._pay(tx, row, balance, accepted, part.country, cursor)
+            charged = await self._pay(tx, row, balance, accepted, part.country, cursor)
+            cost = sum((m.cost for m in accepted), Decimal(0))
             if accepted:
                 await messages.insert_messages(tx, accepted)
             if refused:
                 await store.refuse(tx, row.id, part.country, refused)
-            await store.advance(tx, row.id, part.country, cursor, len(accepted), len(refused), cost, now())
+            counts = len(accepted), len(refused)
+            await store.advance(tx, row.id, part.country, cursor, *counts, cost, charged, now())
             left = await store.end(tx, row.id, now())
             if left:
                 await ledger.release(tx, payer, left, row.id)
@@ -272,13 +281,12 @@ class Feeder:
         country: str,
         cursor: int,
     ) -> Decimal:
-        """Charge the messages out of the reservation; what they cost together."""
+        """Charge the messages out of the reservation; what was charged for them together."""
         if balance is None or not accepted:
             return Decimal(0)
         release_id = event_id("campaign.release", row.id, country, cursor)
-        return await ledger.charge_reserved(
-            tx, balance, [(m.message_id, m.cost) for m in accepted], release_id
-        )
+        spent = [ledger.Spent(m.message_id, m.charged, m.volume, m.sale) for m in accepted]
+        return await ledger.charge_reserved(tx, balance, spent, release_id)
 
 
 OPTED_OUT: Final = {

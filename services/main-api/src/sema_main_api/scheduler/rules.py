@@ -45,7 +45,10 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One recipient of a chunk, with the price of a segment as it was fixed; None: refused at submission."""
+    """One recipient of a chunk, with the prices of a segment as they were fixed; None: refused at submission.
+
+    `wholesale` is what the agent of the account is charged; None where the account pays itself.
+    """
 
     seq: int
     to: str
@@ -53,6 +56,7 @@ class Recipient:
     mno: str | None
     values: Mapping[str, str]
     price: Decimal | None
+    wholesale: Decimal | None = None
 
 
 Reasons = Callable[[str], Sequence[Mapping[str, str]]]
@@ -86,6 +90,7 @@ def expand(
         encoding=segments.encoding,
         segments=segments.segments,
         cost=quantize(recipient.price * segments.segments),
+        wholesale=None if recipient.wholesale is None else quantize(recipient.wholesale * segments.segments),
         currency=campaign.currency,
         country=recipient.country,
         mno=recipient.mno,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, LiteralString
 from uuid import UUID
 
+from sema_common.billing.agents import Sale
 from sema_common.messages.jobs import job_of
 from sema_common.platform.db import Tx
 from sema_common.wire.sms import Kind, Lane, SmsJob
@@ -14,7 +15,10 @@ from sema_common.wire.sms import Kind, Lane, SmsJob
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """One priced message. `enqueued_at` is the millisecond of `message_id` and names its partition."""
+    """One priced message. `enqueued_at` is the millisecond of `message_id` and names its partition.
+
+    `cost` is what its account pays and sees; `wholesale` what the agent of the account is charged.
+    """
 
     message_id: UUID
     enqueued_at: datetime
@@ -39,6 +43,32 @@ class NewMessage:
     traceparent: str | None
     valid_until: datetime
     campaign_id: UUID | None = None
+    wholesale: Decimal | None = None
+
+    @property
+    def charged(self) -> Decimal:
+        """What the billing account is charged."""
+        return self.cost if self.wholesale is None else self.wholesale
+
+    @property
+    def volume(self) -> int:
+        """Segments that count for the volume of the month."""
+        return 0 if self.test else self.segments
+
+    @property
+    def sale(self) -> Sale | None:
+        """What is owed to the agent, where there is one and it is no test."""
+        if self.wholesale is None or self.test:
+            return None
+        return Sale(
+            self.message_id,
+            self.account_id,
+            self.billing_account_id,
+            self.tenant_id,
+            self.segments,
+            self.cost,
+            self.wholesale,
+        )
 
     def job(self, queued_at: datetime) -> SmsJob:
         """The wire job of this message."""

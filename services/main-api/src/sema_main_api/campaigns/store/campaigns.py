@@ -1,6 +1,6 @@
 """`core.campaigns` as customers submit, read and stop them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sema_common.messages.campaigns import COLUMNS, CampaignRow, campaign_row
 from sema_common.platform.db import Tx
+from sema_main_api.campaigns.rules import Quote
 from sema_main_api.campaigns.store.recipients import Skipped
 
 SQL_LIST_STATE: Final[LiteralString] = """
@@ -57,7 +58,7 @@ async def insert(tx: Tx, new: NewCampaign) -> None:
 
 
 SQL_FIX: Final[LiteralString] = f"""
-UPDATE core.campaigns c SET estimate = $2, reserved = $2, contacts = $3, refused = $4, missing = $5,
+UPDATE core.campaigns c SET estimate = $2, reserved = $9, contacts = $3, refused = $4, missing = $5,
     suppressed = $6, duplicates = $7, invalid = $8
 WHERE c.id = $1 RETURNING {COLUMNS}
 """
@@ -66,23 +67,21 @@ WHERE c.id = $1 RETURNING {COLUMNS}
 async def fix(
     tx: Tx,
     campaign_id: UUID,
-    estimate: Decimal,
-    contacts: int,
-    refused: int,
-    missing: Mapping[str, int],
+    quote: Quote,
     skipped: Skipped,
 ) -> CampaignRow:
     """Write what the recipients add up to; the campaign as it is then."""
     row = await tx.fetchrow(
         SQL_FIX,
         campaign_id,
-        estimate,
-        contacts,
-        refused,
-        missing,
+        quote.total,
+        quote.contacts,
+        quote.refused,
+        quote.missing,
         skipped.suppressed,
         skipped.duplicates,
         skipped.invalid,
+        quote.held,
     )
     assert row is not None
     return campaign_row(row)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final, LiteralString
 from uuid import UUID
 
 from sema_common.platform.db import Tx
+from sema_main_api.campaigns.rules import Cost
 
 VALUES: Final[LiteralString] = """
 CASE WHEN cardinality($3::text[]) > 0 THEN (
@@ -174,9 +174,9 @@ async def refuse_group(
 
 
 SQL_INSERT_PARTS: Final[LiteralString] = """
-INSERT INTO core.campaign_parts (campaign_id, tenant_id, country, last_seq, prices)
-SELECT $1, $2, p.country, p.last_seq, p.prices
-FROM unnest($3::text[], $4::integer[], $5::jsonb[]) AS p(country, last_seq, prices)
+INSERT INTO core.campaign_parts (campaign_id, tenant_id, country, last_seq, prices, wholesale)
+SELECT $1, $2, p.country, p.last_seq, p.prices, p.wholesale
+FROM unnest($3::text[], $4::integer[], $5::jsonb[], $6::jsonb[]) AS p(country, last_seq, prices, wholesale)
 """
 
 
@@ -185,11 +185,20 @@ async def insert_parts(
     campaign_id: UUID,
     tenant_id: UUID,
     parts: Mapping[str, int],
-    prices: Mapping[str, Mapping[str, Decimal]],
+    prices: Mapping[str, Mapping[str, Cost]],
+    *,
+    wholesale: bool,
 ) -> None:
-    """Fix what is to be expanded, country by country: the last recipient's number, and prices by MNO."""
+    """Fix what is to be expanded, country by country: the last recipient's number, and prices by MNO.
+
+    `wholesale`: another account is charged, and what it is charged is fixed too.
+    """
     countries = sorted(parts)
-    fixed = [{mno: str(price) for mno, price in prices.get(c, {}).items()} for c in countries]
+    own = [{mno: str(cost.own) for mno, cost in prices.get(c, {}).items()} for c in countries]
+    charged = [
+        {mno: str(cost.charged) for mno, cost in prices.get(c, {}).items()} if wholesale else None
+        for c in countries
+    ]
     await tx.execute(
-        SQL_INSERT_PARTS, campaign_id, tenant_id, countries, [parts[c] for c in countries], fixed
+        SQL_INSERT_PARTS, campaign_id, tenant_id, countries, [parts[c] for c in countries], own, charged
     )

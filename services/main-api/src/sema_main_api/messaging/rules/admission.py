@@ -37,6 +37,8 @@ class Asker(Protocol):
     @property
     def mode(self) -> str: ...
     @property
+    def account_type(self) -> str: ...
+    @property
     def tier(self) -> str: ...
     @property
     def currency(self) -> str: ...
@@ -64,13 +66,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a text to a number would be: how it is cut, where it goes, what it costs."""
+    """What a text to a number would be: how it is cut, where it goes, what it costs (its agent: `wholesale`)."""
 
     to: Msisdn
     country: str
     mno: str
     segments: Segments
     cost: Decimal
+    wholesale: Decimal | None
 
 
 def quote(request: SendRequest, asker: Asker, reference: Reference, now: datetime) -> Quote:
@@ -81,23 +84,19 @@ def quote(request: SendRequest, asker: Asker, reference: Reference, now: datetim
     network = reference.networks.lookup(to)
     if country not in AFRICAN_COUNTRIES:
         raise unsupported(f"{country} is outside the countries that we serve")
-    price = reference.prices.price(
-        account_id=asker.account_id,
-        tier=asker.tier,
-        country=country,
-        mno=network.mno if network else None,
-        currency=asker.currency,
-        at=now,
-    )
-    if price is None:
+    rate = reference.prices.rate(asker, country, network.mno if network else None, now)
+    if rate is None:
         raise unsupported(f"{country} is not open for this account")
     if network is None:
         raise unsupported("no network is known for this number", code="unknown_network")
     refused = reference.unreachable(asker.mode, country, request.type, segments.encoding)
     if refused is not None:
         raise refused
-    cost = FREE if asker.mode == "test" else price.of(segments.segments)
-    return Quote(to, country, network.mno, segments, cost)
+    if asker.mode == "test":
+        return Quote(to, country, network.mno, segments, FREE, None)
+    cost = rate.price.of(segments.segments)
+    wholesale = rate.wholesale.of(segments.segments) if rate.wholesale else None
+    return Quote(to, country, network.mno, segments, cost, wholesale)
 
 
 def find_no_route(routes: Sequence[Capabilities], country: str, kind: str, encoding: str) -> Refused | None:
@@ -177,6 +176,7 @@ def admit(
         encoding=quoted.segments.encoding,
         segments=quoted.segments.segments,
         cost=quoted.cost,
+        wholesale=quoted.wholesale,
         currency=asker.currency,
         country=quoted.country,
         mno=quoted.mno,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sema_common.billing.ledger import Balance, Charge
@@ -21,6 +21,8 @@ class Key:
     hash: str
     fingerprint: bytes
 
+
+NO_LIMITS: Final[Mapping[UUID, Decimal]] = {}
 
 Respond = Callable[[Mapping[UUID, Refused]], dict[str, Any]]
 """The response body, given which of the submission's messages were refused in the transaction, and why."""
@@ -64,15 +66,18 @@ def decide(
     kept: Mapping[str, KeptResponse],
     now: datetime,
     suppressed: Mapping[tuple[UUID, str], str],
+    left: Mapping[UUID, Decimal] = NO_LIMITS,
 ) -> Decided:
     """Take the submissions in order: replay what was answered before, charge what fits, refuse the rest.
 
-    `suppressed` has the scope of every opt-out, by (account, recipient). Within one account a small message may
-    pass behind a large one that did not fit. Only successes are kept under their key: a refused call frees it.
+    `suppressed` has the scope of every opt-out, by (account, recipient); `left` what an agent's customers with a limit
+    may still spend this month. Within one account a small message may pass behind a large one that did not fit. Only
+    successes are kept under their key: a refused call frees it.
     """
     decided = Decided()
     available = {account: balance.available for account, balance in balances.items()}
     balance_of = {account: balance.balance for account, balance in balances.items()}
+    may_spend = dict(left)
     known: dict[str, KeptResponse] = dict(kept)
     for submission in submissions:
         before = known.get(submission.key.hash) if submission.key else None
@@ -86,16 +91,19 @@ def decide(
             if opted_out is not None and (message.lane == "normal" or opted_out == "all"):
                 refused[message.message_id] = opted_out_refusal(opted_out)
                 continue
-            payer = message.billing_account_id
-            if payer not in available or available[payer] < message.cost:
+            payer, cost = message.billing_account_id, message.charged
+            if payer not in available or available[payer] < cost:
                 refused[message.message_id] = insufficient(message, available.get(payer))
                 continue
-            available[payer] -= message.cost
-            balance_of[payer] -= message.cost
+            if message.account_id in may_spend:
+                if may_spend[message.account_id] < message.cost:
+                    refused[message.message_id] = limit_reached()
+                    continue
+                may_spend[message.account_id] -= message.cost
+            available[payer] -= cost
+            balance_of[payer] -= cost
             fitting.append(message)
-            decided.charges.append(
-                Charge(payer, balances[payer].tenant_id, message.message_id, message.cost, balance_of[payer])
-            )
+            decided.charges.append(charge_of(message, balances[payer].tenant_id, balance_of[payer]))
         if refused and not submission.batch:
             decided.answers.append(next(iter(refused.values())))
             continue
@@ -145,8 +153,32 @@ def opted_out_refusal(scope: str) -> Refused:
     )
 
 
+def charge_of(message: NewMessage, tenant_id: UUID, balance_after: Decimal) -> Charge:
+    """What the billing account is charged for a message, with what its account owes an agent."""
+    return Charge(
+        message.billing_account_id,
+        tenant_id,
+        message.message_id,
+        message.charged,
+        balance_after,
+        message.volume,
+        message.sale,
+    )
+
+
+def limit_reached() -> Refused:
+    """402: the agent lets this customer spend no more this month."""
+    return Refused(
+        "spending_limit_reached", "The spending limit of this account for this month is reached.", 402
+    )
+
+
 def insufficient(message: NewMessage, available: Decimal | None) -> Refused:
-    """402: the message costs more than is left."""
+    """402: the message costs more than is left. What an agent has is not for his customers to know."""
+    if message.billing_account_id != message.account_id:
+        return Refused(
+            "insufficient_credit", "The account that pays for this one has not enough credit.", 402
+        )
     left = FREE if available is None else available
     return Refused(
         "insufficient_credit",

@@ -53,16 +53,20 @@ async def let_go(tx: Tx, instance: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is left of a campaign in one country: recipients after `cursor`, up to `last_seq`."""
+    """What is left of a campaign in one country: recipients after `cursor`, up to `last_seq`.
+
+    Prices of a segment by MNO: what the account pays, and (`wholesale`) what its agent is charged, if it has one.
+    """
 
     country: str
     cursor: int
     last_seq: int
     prices: Mapping[str, str]
+    wholesale: Mapping[str, str] | None
 
 
 SQL_PARTS: Final[LiteralString] = """
-SELECT country, cursor, last_seq, prices FROM core.campaign_parts
+SELECT country, cursor, last_seq, prices, wholesale FROM core.campaign_parts
 WHERE campaign_id = $1 AND cursor < last_seq ORDER BY country
 """
 
@@ -112,7 +116,7 @@ WITH moved AS (
     UPDATE core.campaign_parts SET cursor = $3 WHERE campaign_id = $1 AND country = $2
 )
 UPDATE core.campaigns SET status = 'sending', expanded = expanded + $4, refused = refused + $5, cost = cost + $6,
-    reserved = reserved - $6, started_at = COALESCE(started_at, $7), moved_at = $7
+    reserved = reserved - $8, started_at = COALESCE(started_at, $7), moved_at = $7
 WHERE id = $1
 """
 
@@ -125,10 +129,11 @@ async def advance(
     expanded: int,
     refused: int,
     cost: Decimal,
+    charged: Decimal,
     at: datetime,
 ) -> None:
-    """Everybody up to `cursor` has had his turn; of the reservation, what they cost is spent."""
-    await tx.execute(SQL_ADVANCE, campaign_id, country, cursor, expanded, refused, cost, at)
+    """Everybody up to `cursor` has had his turn; what they cost, and what was charged of the reservation for them."""
+    await tx.execute(SQL_ADVANCE, campaign_id, country, cursor, expanded, refused, cost, at, charged)
 
 
 SQL_END: Final[LiteralString] = """

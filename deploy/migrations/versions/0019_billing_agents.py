@@ -1,0 +1,10 @@
+"""Prices by account type and volume; agents with their customers, rates and sales."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
