@@ -22,6 +22,7 @@ class Account:
 
     account_id: UUID
     mode: str = "live"
+    account_type: str = "direct"
     tier: str = "starter"
     currency: str = "KES"
 

@@ -232,6 +232,10 @@ BUGS = {
     " VALUES (gen_random_uuid(), now(), 'celcom', '7', 'DeliveredToTerminal', 'unmatched', '')",
     "dead_letter": "INSERT INTO core.dead_letters (id, queue, reason, headers, body, dead_at)"
     " VALUES (gen_random_uuid(), 'sms.normal', 'limit', '{{}}', '', now())",
+    "sale_is_not_what_the_customer_pays": "UPDATE orch.sms_messages SET account_id = gen_random_uuid()"
+    " WHERE message_id = '{good}'",
+    "agent_month_is_not_its_sales": "INSERT INTO billing.agent_months (customer_id, month, agent_id, tenant_id, retail)"
+    " VALUES ('{account}', '2026-11-01', '{account}', '{account}', 1)",
     # What the joins find in the database alone.
     "lost": "DELETE FROM orch.sms_messages WHERE message_id = '{good}'",
     "garbled": "UPDATE orch.sms_messages SET body = 'another text' WHERE message_id = '{bad}'",

@@ -203,7 +203,7 @@ async def test_the_list_prices_of_a_new_installation(api: Database) -> None:
         prices = await load_prices(tx)
 
     def per_segment(country: str, mno: str | None) -> Decimal | None:
-        rate = prices.rate(SimpleNamespace(**BUYER), country, mno, now())  # type: ignore[arg-type]
+        rate = prices.rate(SimpleNamespace(**BUYER), country, mno, now())
         return None if rate is None else rate.price.per_segment
 
     assert per_segment("KE", "Safaricom") == Decimal("0.8000")
