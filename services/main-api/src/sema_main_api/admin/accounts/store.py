@@ -97,7 +97,8 @@ async def lock_account(tx: Tx, account_id: UUID) -> AccountRow | None:
 
 SQL_CHANGE: Final[LiteralString] = """
 UPDATE core.accounts SET name = $2, tier = $3, status = $4, rate_per_second = $5, rate_burst = $6,
-    priority_per_second = $7, refund_undelivered = $8
+    priority_per_second = $7, refund_undelivered = $8,
+    suspended_by = CASE WHEN status = $4 THEN suspended_by END
 WHERE id = $1
 """
 
