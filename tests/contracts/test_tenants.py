@@ -32,7 +32,6 @@ ANYTHING = {
     "cidr[]": "'{}'",
     "date": "'2026-01-01'",
     "timestamp with time zone": "now()",
-    "date": "now()::date",
     "numeric": "1",
     "integer": "1",
     "smallint": "1",
