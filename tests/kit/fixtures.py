@@ -25,6 +25,7 @@ import redis
 from deploy.local.bootstrap import MIGRATOR, OWNER, create_roles
 from deploy.local.layout import BROKER_USER, ROOT
 from deploy.migrations.__main__ import migrate
+from sema_common.platform import cache
 from tests.kit.stores import Home, Stores, remove_orphans
 
 REDIS_DATABASES: Final = 64
@@ -122,8 +123,9 @@ async def vhost(stores: Stores) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def redis_url(redis_database: str) -> str:
-    """The URL of an empty Redis database."""
+def redis_url(redis_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty Redis database. In this process it may be slow: a busy machine is no Redis that is away."""
+    monkeypatch.setattr(cache, "TIMEOUT_SECONDS", 10.0)
     with redis.Redis.from_url(redis_database) as client:
         client.flushdb()
     return redis_database

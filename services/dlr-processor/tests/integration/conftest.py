@@ -1,6 +1,7 @@
 """What is around the room, and the running room itself, on real Postgres and RabbitMQ under its own database role."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.values.clock import now
-from sema_common.values.errors import BrokerUnavailable
+from sema_common.values.errors import BrokerUnavailable, RetryLater
 from sema_common.values.ids import new_id
 from sema_common.wire.dlr import RawDlr, RawDlrs
 from sema_common.wire.webhook import Fact, Facts
@@ -46,7 +47,7 @@ class Told:
         return [fact.type for fact in self.facts if fact.message_id == message.message_id]
 
     async def holds(self, count: int) -> None:
-        async with asyncio.timeout(20), self._arrived:
+        async with asyncio.timeout(60), self._arrived:
             await self._arrived.wait_for(lambda: len(self.facts) >= count)
 
 
@@ -123,9 +124,12 @@ class House:
 
 
 async def eventually(look: Callable[[], Awaitable[bool]]) -> None:
-    """Until `look` says so, for at most 20 s."""
-    async with asyncio.timeout(20):
-        while not await look():  # noqa: ASYNC110 - what is waited for has no event to await
+    """Until `look` says so, for at most a minute. A store that is slow to answer has not answered yet."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(RetryLater):
+                if await look():
+                    return
             await asyncio.sleep(0.02)
 
 
@@ -178,7 +182,7 @@ async def room(database: TestDatabase, vhost: str, redis_url: str, house: House)
     room = Room("dlr-processor", settings, Readiness())
     await open_room(room, settings)
     yield house
-    assert await room.close(time.monotonic() + 10) == []
+    assert await room.close(time.monotonic() + 60) == []
 
 
 class AwayOnce:

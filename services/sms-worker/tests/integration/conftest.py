@@ -1,6 +1,7 @@
 """The whole room against real stores, under its own database role, in front of an aggregator that does as told."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from sema_common.platform.db import Database, Row
 from sema_common.platform.ops import Readiness
 from sema_common.platform.runtime import Room
 from sema_common.values.clock import now
+from sema_common.values.errors import RetryLater
 from sema_common.values.ids import event_id, id_time, new_id
 from sema_common.wire.dlr import RawDlr, RawDlrs
 from sema_common.wire.sms import Lane, SmsJob, SmsJobs
@@ -35,13 +37,13 @@ COST = Decimal("0.8000")
 OPENING = Decimal("100.0000")
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]], seconds: float = 20) -> T:
-    """What `look` finds, once it finds something true."""
+async def eventually(look: Callable[[], Awaitable[T | None]], seconds: float = 60) -> T:
+    """What `look` finds, once it finds something true. A store that is slow to answer has not answered yet."""
     async with asyncio.timeout(seconds):
         while True:
-            found = await look()
-            if found:
-                return found
+            with contextlib.suppress(RetryLater):
+                if found := await look():
+                    return found
             await asyncio.sleep(0.02)
 
 
@@ -392,7 +394,7 @@ def opening(database: TestDatabase, vhost: str, redis_url: str, aggregator: Aggr
         try:
             yield room
         finally:
-            assert await room.close(time.monotonic() + 10) == []
+            assert await room.close(time.monotonic() + 60) == []
 
     return opened
 

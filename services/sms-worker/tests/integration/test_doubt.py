@@ -91,7 +91,7 @@ async def test_a_claim_of_a_dead_worker_comes_in_doubt(
 @pytest.mark.usefixtures("room")
 async def test_a_claim_within_its_lease_is_left_alone(world: World, aggregator: Aggregator) -> None:
     [job, other] = await world.accept(2)
-    await world.claimed_by_a_dead_worker(job, seconds_ago=50)
+    await world.claimed_by_a_dead_worker(job, seconds_ago=0)
     await world.publish([job, other])
     await world.bus.publish(
         "sms.normal",

@@ -65,6 +65,12 @@ async def celcom() -> AsyncIterator[tuple[Asked, Enquiry]]:
     await runner.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on a busy machine asks all the same."""
+    monkeypatch.setattr("sema_sms_worker.loops.POLL_RUN_SECONDS", 60.0)
+
+
 def polling(world: World, enquiry: Enquiry, bus: object = None) -> Polling:
     return Polling(world.pipeline, bus or world.bus, enquiry, FIRST, LONGEST, 1000)  # type: ignore[arg-type]
 

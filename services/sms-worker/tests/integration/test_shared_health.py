@@ -1,10 +1,9 @@
 """What several workers know together through a real Redis: windows, rows, gates, trials, pace; and each alone."""
 
 import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.routes import WINDOW, WINDOW_SECONDS, count_key, route_key
 from sema_common.platform.cache import Cache
 from sema_common.platform.rolling import Rolling
+from sema_common.wire.sms import Lane
 from sema_sms_worker import metrics
 from sema_sms_worker.clients.health import Health, Policy
 from sema_sms_worker.clients.pacing import Pace
@@ -233,50 +233,108 @@ async def test_without_redis_each_goes_by_itself(clock: Clock) -> None:
         await health.tried("celcom")
 
 
-# --- pace
+# --- pace: at one message a second the bucket holds 40, of which the normal lane leaves 8, and no time that a
+# test takes fills it. Where time must pass, the bucket is told so.
 
 
-async def spend(pace: Pace, seconds: float, number: int = 5) -> int:
-    """How many messages leave within so long when there are always more."""
-    taken = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                await pace.take(number, "priority")
-                taken += number
-    return taken
+@pytest.fixture
+def pace(cache: Cache) -> Pace:
+    return slow_pace(cache, "one")
 
 
-async def test_two_workers_share_one_pace(cache: Cache) -> None:
-    paces = [Pace(cache, "celcom", f"worker {i}") for i in range(2)]
-    for pace in paces:
-        pace.per_second = 200
-    await spend(paces[0], 0.3)  # the bucket is empty now
-    taken = sum(await asyncio.gather(*(spend(pace, 1.5) for pace in paces)))
-    assert 150 <= taken <= 200 * 1.5 + 60, taken
+def slow_pace(cache: Cache, worker: str) -> Pace:
+    pace = Pace(cache, "celcom", worker)
+    pace.per_second = 1
+    return pace
 
 
-async def test_the_priority_lane_may_empty_the_bucket_and_the_normal_lane_may_not(cache: Cache) -> None:
-    pace = Pace(cache, "celcom", "a")
-    pace.per_second = 1000
-    for _ in range(39):
-        await pace.take(20, "normal")
-    normal = asyncio.create_task(pace.take(900, "normal"))
-    await asyncio.sleep(0)
-    began = time.monotonic()
-    await asyncio.wait_for(pace.take(1, "priority"), 1)
-    assert time.monotonic() - began < 0.2, "it does not stand behind the normal lane"
-    normal.cancel()
+async def bucket(cache: Cache, *, seconds_ago: float, tokens: float = 0) -> None:
+    """What the bucket held so long ago, by Redis's own clock."""
+
+    async def fill(client: Any) -> None:
+        seconds, micros = await client.time()
+        at = seconds + micros / 1_000_000 - seconds_ago
+        await client.hset("sema:pace:celcom", mapping={"tokens": str(tokens), "at": f"{at:.6f}"})
+
+    await cache.call(fill)
+
+
+async def answered(pace: Pace) -> None:
+    """Until the bucket has told this second worker what it may take, if anything, and of the first one."""
+    async with asyncio.timeout(20):
+        while pace._workers != 2:  # noqa: ASYNC110 - it happens inside
+            await asyncio.sleep(0.01)
+
+
+def waiting(pace: Pace, number: int, lane: Lane) -> "asyncio.Task[None]":
+    return asyncio.create_task(pace.take(number, lane))
+
+
+async def served(place: "asyncio.Task[None]") -> None:
+    await asyncio.wait_for(place, 20)
+
+
+async def give_up(*places: "asyncio.Task[None]") -> None:
+    for place in places:
+        place.cancel()
+    await asyncio.wait(places)
+
+
+async def test_what_one_worker_has_taken_the_other_does_not_get(cache: Cache, pace: Pace) -> None:
+    other = slow_pace(cache, "two")
+    for _ in range(2):
+        await served(waiting(pace, 20, "priority"))
+    place = waiting(other, 20, "priority")
+    await answered(other)
+    assert not place.done()
+    await bucket(cache, seconds_ago=20)
+    await served(place)
+
+
+async def test_a_bucket_fills_by_its_pace_and_no_further(cache: Cache, pace: Pace) -> None:
+    await bucket(cache, seconds_ago=3600)
+    for _ in range(2):
+        await served(waiting(pace, 20, "priority"))
+    other = slow_pace(cache, "two")
+    place = waiting(other, 20, "priority")
+    await answered(other)
+    assert not place.done()
+    await give_up(place)
+
+
+async def test_the_priority_lane_may_empty_the_bucket_and_the_normal_lane_may_not(
+    cache: Cache, pace: Pace
+) -> None:
+    await served(waiting(pace, 20, "normal"))
+    other = slow_pace(cache, "two")
+    normal = waiting(other, 20, "normal")
+    await answered(other)
+    assert not normal.done()
+    await served(waiting(pace, 8, "priority"))
+    await give_up(normal)
+
+
+async def test_the_priority_lane_does_not_stand_behind_the_normal_lane(cache: Cache, pace: Pace) -> None:
+    normal = waiting(pace, 60, "normal")
+    await asyncio.sleep(0)  # it stands in line
+    await served(waiting(pace, 1, "priority"))
+    assert not normal.done()
+    await give_up(normal)
 
 
 async def test_without_a_pace_nobody_asks_redis() -> None:
     async with Cache.open(NOWHERE) as away:
         pace = Pace(away, "celcom", "a")
-        await asyncio.wait_for(pace.take(10_000, "normal"), 0.1)
+        await served(waiting(pace, 10_000, "normal"))
 
 
-async def test_without_redis_a_pace_is_kept_all_the_same() -> None:
+async def test_without_redis_a_pace_is_kept_all_the_same(clock: Clock) -> None:
     async with Cache.open(NOWHERE) as away:
-        pace = Pace(away, "celcom", "a")
+        pace = Pace(away, "celcom", "a", clock)
         pace.per_second = 100
-        assert await spend(pace, 1.0) <= 100 + 100
+        places = [waiting(pace, 50, "priority") for _ in range(3)]
+        await served(places[0])
+        await served(places[1])
+        assert not places[2].done(), "a second's worth has left, and no second has passed"
+        clock.now += 0.5
+        await served(places[2])

@@ -183,7 +183,7 @@ async def test_a_room_that_closes_gives_back_what_waits(
     world: World, opening: OpenRoom, aggregator: Aggregator, redis_url: str
 ) -> None:
     jobs = await world.accept(40)
-    async with opening(pause_first_seconds=30, pause_longest_seconds=30):
+    async with opening(pause_first_seconds=3600, pause_longest_seconds=3600):
         aggregator.failures = [web.json_response({"response-code": 1006})]
         await world.publish(jobs[:20])
 

@@ -5,6 +5,7 @@ never happen here: a retry (an INCR that timed out may have been applied), or an
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -40,11 +41,18 @@ class Cache:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
         self._rest_until = 0.0
+        self._closing = False
+        self._under_way = 0
+        self._quiet = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> "AsyncIterator[Cache]":
-        """A client for `url`; nothing is connected until it is used, and an absent Redis is no error here."""
+        """A client for `url`; nothing is connected until it is used, and an absent Redis is no error here.
+
+        Leaving it refuses new calls and waits for those under way: the client's pool closes only connections
+        that stand, and one that is being made at that moment would stay open for good.
+        """
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=MAX_CONNECTIONS,
@@ -54,21 +62,23 @@ class Cache:
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
-        redis = Redis(connection_pool=pool)
+        cache = cls(Redis(connection_pool=pool))
         try:
-            yield cls(redis)
+            yield cache
         finally:
-            await redis.aclose()
-            await pool.disconnect()
+            await cache._finish()
+            with contextlib.suppress(RedisError, OSError):  # one that closes slowly is closed all the same
+                await pool.disconnect()
 
     async def call(self, operation: "Callable[[Redis], Awaitable[T]]") -> T:
         """Run `operation(redis)`: `await cache.call(lambda r: r.hgetall(key))`. Text in, text out.
 
         Raises CacheUnavailable when Redis is away, slow, full, or was so within the last second.
         """
-        if time.monotonic() < self._rest_until:
+        if self._closing or time.monotonic() < self._rest_until:
             _SKIPPED.inc()
-            raise CacheUnavailable("Redis failed a moment ago")
+            raise CacheUnavailable("closed" if self._closing else "Redis failed a moment ago")
+        self._under_way += 1
         try:
             async with asyncio.timeout(2 * TIMEOUT_SECONDS):
                 result = await operation(self._redis)
@@ -77,8 +87,17 @@ class Cache:
             if isinstance(exc, RedisConnectionError | RedisTimeoutError | OSError | TimeoutError):
                 self._rest_until = time.monotonic() + REST_SECONDS
             raise CacheUnavailable(f"{type(exc).__name__}: {exc}"[:200]) from exc
+        finally:
+            self._under_way -= 1
+            if self._closing and not self._under_way:
+                self._quiet.set()
         _OK.inc()
         return result
+
+    async def _finish(self) -> None:
+        self._closing = True
+        if self._under_way:
+            await self._quiet.wait()
 
     async def get(self, key: str) -> str | None:
         """The value, or None."""
