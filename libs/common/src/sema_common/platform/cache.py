@@ -89,7 +89,7 @@ class Cache:
             raise CacheUnavailable(f"{type(exc).__name__}: {exc}"[:200]) from exc
         finally:
             self._under_way -= 1
-            if self._closing and not self._under_way:
+            if not self._under_way:
                 self._quiet.set()
         _OK.inc()
         return result
@@ -97,6 +97,7 @@ class Cache:
     async def _finish(self) -> None:
         self._closing = True
         if self._under_way:
+            self._quiet.clear()
             await self._quiet.wait()
 
     async def get(self, key: str) -> str | None:
