@@ -117,6 +117,8 @@ SCANS = {
     "sema_common.billing.rates:SQL_RATES_VERSION": "the price list is read in whole, and small",
     "sema_common.messages.store.publishing:SQL_FIND_UNPUBLISHED": "by the partial index of what is submitted",
     "sema_common.messages.store.publishing:SQL_COUNT_UNPUBLISHED": "by the partial index of what is submitted",
+    "sema_main_api.admin.pricing.store:SQL_STANDING": "the price list is read in whole, and small",
+    "sema_main_api.admin.pricing.store:SQL_PAGE": "the price list is small",
     "sema_main_api.admin.routing.store:SQL_ROUTES": "the aggregators are a handful",
     "sema_main_api.admin.routing.store:SQL_COUNT_RULES": "only accounts with a rule of their own",
     "sema_main_api.admin.routing.store:SQL_ACCOUNT_ROUTES": "only accounts with a rule of their own",

@@ -77,6 +77,25 @@ async def open_terms(tx: Tx, agent_id: UUID, tenant_id: UUID) -> None:
     await tx.execute(SQL_OPEN_TERMS, agent_id, tenant_id)
 
 
+SQL_LOCK_COMMISSION: Final[LiteralString] = """
+SELECT commission_rate FROM billing.agents WHERE account_id = $1 FOR NO KEY UPDATE
+"""
+SQL_SET_COMMISSION: Final[LiteralString] = """
+UPDATE billing.agents SET commission_rate = $2 WHERE account_id = $1
+"""
+
+
+async def lock_commission(tx: Tx, agent_id: UUID) -> Decimal | None:
+    """The share of the wholesale that comes back to this agent; None when he is none."""
+    rate: Decimal | None = await tx.fetchval(SQL_LOCK_COMMISSION, agent_id)
+    return rate
+
+
+async def set_commission(tx: Tx, agent_id: UUID, rate: Decimal) -> None:
+    """Another share, for what is sold from now on."""
+    await tx.execute(SQL_SET_COMMISSION, agent_id, rate)
+
+
 SQL_JOIN: Final[LiteralString] = """
 INSERT INTO billing.agent_accounts (customer_id, agent_id, tenant_id) VALUES ($1, $2, $3)
 """

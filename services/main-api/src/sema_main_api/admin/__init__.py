@@ -7,6 +7,8 @@ Never       a change without its audit line; a number or a text shown to who nee
 
 A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open_admin`, and a name in `.importlinter`.
 
+    credit        adjustments with a reason, an agent's commission
+    pricing       the price list: made, ended, import and export
     content_rules words, patterns, shorteners: list, change, dry run; what was refused lately
     routing       which aggregator carries what: switches, pace, accounts' rules, health
     networks      the MNO registry: prefixes by tier, import and export, where the tiers disagree

@@ -9,10 +9,12 @@ from sema_common.platform.runtime import Room
 from sema_main_api.admin.accounts import endpoints as accounts
 from sema_main_api.admin.audit import endpoints as audit
 from sema_main_api.admin.content_rules import endpoints as content_rules
+from sema_main_api.admin.credit import endpoints as credit
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
 from sema_main_api.admin.networks import endpoints as networks
+from sema_main_api.admin.pricing import endpoints as pricing
 from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
 from sema_main_api.admin.quarantine.telling import Telling as Rereading
@@ -23,6 +25,8 @@ from sema_main_api.http.routing import Operation, Route, bind
 # In the order in which the documentation shows them.
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
+    *credit.OPERATIONS,
+    *pricing.OPERATIONS,
     *content_rules.OPERATIONS,
     *networks.OPERATIONS,
     *dead_letters.OPERATIONS,
@@ -38,6 +42,8 @@ async def open_admin(
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
         *bind(accounts.OPERATIONS, accounts.Deps(pipeline, authenticator)),
+        *bind(credit.OPERATIONS, credit.Deps(pipeline)),
+        *bind(pricing.OPERATIONS, pricing.Deps(pipeline)),
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(networks.OPERATIONS, networks.Deps(pipeline)),

@@ -16,7 +16,7 @@ from sema_common.platform.db import COMMAND_SECONDS, Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import LockBusy, Refused
 from sema_main_api.http import store
-from sema_main_api.http.callers import Caller
+from sema_main_api.http.callers import Principal, Staff
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.rules import idempotency_key
@@ -63,7 +63,7 @@ def in_flight() -> Refused:
 async def create_once(
     db: Database,
     request: Request,
-    caller: Caller,
+    caller: Principal,
     kind: str,
     create: Callable[[Tx], Awaitable[Created]],
     *,
@@ -80,7 +80,13 @@ async def create_once(
         async with db.transaction(timeout) as tx:
             created = await create(tx)
         return json_response(created.body | created.secret, created.status)
-    key_hash = kept.key_hash(caller.account_id, key)
+    # Staff have no account: their keys are their own.
+    account_id, tenant_id = (
+        (caller.user_id, caller.user_id)
+        if isinstance(caller, Staff)
+        else (caller.account_id, caller.tenant_id)
+    )
+    key_hash = kept.key_hash(account_id, key)
     if fingerprint is None:
         fingerprint = kept.fingerprint(request.method, request.url.path, await request.body())
     locked = False
@@ -97,8 +103,8 @@ async def create_once(
             created = await create(tx)
             response = kept.KeptResponse(
                 key_hash,
-                caller.tenant_id,
-                caller.account_id,
+                tenant_id,
+                account_id,
                 kind,
                 created.id,
                 fingerprint,
