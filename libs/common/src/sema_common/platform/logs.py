@@ -132,7 +132,7 @@ def setup(service: str, level: str = "info", fd: int = 1) -> None:
     _stdout = stdout = _Stdout(fd)
     atexit.register(flush)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, enrich, describe_exception, redact, _render],
+        processors=[enrich, describe_exception, redact, _render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: stdout,
         cache_logger_on_first_use=True,

@@ -5,9 +5,11 @@ that a reader knows the class before it parses. A new optional field keeps the v
 new class with the next version, and both are read for one release. Readers ignore unknown fields.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict
+
+_set: Final = object.__setattr__
 
 
 class WireMessage(BaseModel):
@@ -29,6 +31,17 @@ class WireItem(BaseModel):
     """A part of a body: one job, one report, one fact."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def of_checked(cls, fields: dict[str, Any]) -> Self:
+        """An item of all its fields, which somebody has checked before: `model_construct`, which also looks for
+        what is missing, took 7 µs for a job, and this takes 1."""
+        item = cls.__new__(cls)
+        _set(item, "__dict__", fields)
+        _set(item, "__pydantic_fields_set__", set(fields))
+        _set(item, "__pydantic_extra__", None)
+        _set(item, "__pydantic_private__", None)
+        return item
 
 
 HEADER_VERSION = "version"

@@ -69,12 +69,6 @@ def test_a_line_inside_a_span_bears_its_trace(out: Captured) -> None:
     assert "trace_id" not in out.last
 
 
-def test_bound_context_is_part_of_every_line(out: Captured) -> None:
-    with structlog.contextvars.bound_contextvars(account_id="a1"):
-        logs.get_logger().info("inside")
-    assert out.last["account_id"] == "a1"
-
-
 @pytest.mark.parametrize("number", ["+254712345678", "254712345678", "0712345678", "whatsapp:+254712345678"])
 def test_numbers_are_masked_wherever_they_stand(out: Captured, number: str) -> None:
     logs.get_logger().info("x", to=number, detail=f"sent to {number}.", nested={"a": [number, {"b": number}]})

@@ -107,6 +107,23 @@ async def test_normal_jobs_travel_in_bundles_of_20_and_priority_ones_alone(
     assert await events(owner, normal[0].message_id) == ["queued", "submitted"]
 
 
+async def test_what_is_confirmed_waits_for_company_and_is_marked_at_the_latest_when_the_relay_ends(
+    db: Database, bus: Bus, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "MARK_SECONDS", 3600)
+    account = await open_account(owner, "0")
+    messages = [message(account) for _ in range(3)]
+    await write(db, messages)
+    inbox = Inbox()
+    async with bus.consume("sms.normal", [SmsJobs], inbox.handle, prefetch=10), Relay(db, bus) as relay:
+        for n, one in enumerate(messages):
+            relay.offer([one])
+            await inbox.wait_for(n + 1)
+        assert set((await statuses(owner)).values()) == {"submitted"}
+    assert set((await statuses(owner)).values()) == {"queued"}
+    assert len({row["xmin"] for row in await owner.fetch("SELECT xmin FROM orch.sms_messages")}) == 1
+
+
 async def test_the_confirm_never_takes_a_status_back(db: Database, owner: Connection) -> None:
     account = await open_account(owner, "0")
     one = message(account)

@@ -13,11 +13,12 @@ from sema_common.platform.db import Tx
 from sema_common.wire.sms import Kind, Lane, SmsJob
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewMessage:
     """One priced message. `enqueued_at` is the millisecond of `message_id` and names its partition.
 
     `cost` is what its account pays and sees; `wholesale` what the agent of the account is charged.
+    Nobody changes one; not `frozen`, which sets 23 fields by a call each: 2.7 µs in place of 0.7.
     """
 
     message_id: UUID
