@@ -110,7 +110,7 @@ packages:
 .venv/.ok: requirements-uv.lock requirements.lock $(PACKAGES:%=%/pyproject.toml) | packages
 	python3 -m venv .venv
 	.venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	.venv/bin/uv pip sync -q --python $(PYTHON) --require-hashes requirements.lock
+	.venv/bin/uv pip sync -q --compile-bytecode --python $(PYTHON) --require-hashes requirements.lock
 	.venv/bin/uv pip install -q --python $(PYTHON) --offline --no-deps $(PACKAGES:%=-e ./%)
 	@touch $@
 

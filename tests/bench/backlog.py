@@ -12,7 +12,7 @@ from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
-from sema_main_api.messaging import relay
+from sema_main_api.messaging.relay import Relay
 from tests.bench.stack import BenchStack
 from tests.kit import seeds
 
@@ -45,7 +45,8 @@ async def accepted(db: Database, count: int) -> list[NewMessage]:
 async def queued(db: Database, bus: Bus, messages: Sequence[NewMessage]) -> None:
     """Published in bundles by main-api's own relay, and marked."""
     for chunk in chunks(messages, CHUNK):
-        await relay.publish(db, bus, chunk)
+        async with Relay(db, bus) as relay:
+            relay.offer(chunk)
 
 
 async def sent(db: Database, messages: Sequence[NewMessage], size: int) -> dict[UUID, str]:
