@@ -52,7 +52,8 @@ class Rows:
         owner = dict.fromkeys(("account_id", "tenant_id", "billing_account_id"), account)
         product = {"tier": "growth", "currency": "KES", "status": "active", "type": "direct"}
         rates = dict.fromkeys(("key_per_second", "rate_per_second", "rate_burst", "priority_per_second"))
-        return {"id": uuid4(), **known, **owner, **product, **rates}
+        guards = dict.fromkeys(("recipient_per_10_minutes", "prefix_per_10_minutes", "spend_per_hour"))
+        return {"id": uuid4(), **known, **owner, **product, **rates, **guards}
 
 
 def microseconds(call: Callable[[bytes], object], headers: Sequence[bytes]) -> float:

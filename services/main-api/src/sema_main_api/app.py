@@ -39,6 +39,7 @@ from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
+from sema_main_api.messaging.guarding import Guards
 from sema_main_api.messaging.reference import CONTENT_SECONDS, REFRESH_SECONDS, ReferenceData
 from sema_main_api.messaging.relay import Relay
 from sema_main_api.messaging.rules.refusals import Refusals
@@ -55,7 +56,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0020"
+SCHEMA_REVISION: Final = "0021"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -129,7 +130,14 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     refusals = Refusals()
     accepting = await open_messaging(room, pipeline, relay, refusals)
     messaging_deps = messaging.Messaging(
-        accepting, reference, limits, pipeline, tenant, settings.webhooks_allow_loopback, refusals
+        accepting,
+        reference,
+        limits,
+        await room.open(Guards.open(cache)),
+        pipeline,
+        tenant,
+        settings.webhooks_allow_loopback,
+        refusals,
     )
     wake_scheduler = await open_scheduler(room, settings, pipeline, bus, relay, reference)
 

@@ -1,6 +1,7 @@
 """Who a request acts for: the words that every module uses for it."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 from uuid import UUID
@@ -13,8 +14,8 @@ class Caller:
     """Someone acting for an account. `key_id` or `user_id` is set, as `kind` says; a key has scopes, a user a role.
 
     `account_id` is whose data it is, `billing_account_id` who pays, `tenant_id` the wall that both stand behind.
-    Rates are None where the tier decides, `key_per_second` where the account's rate does. A key works from its
-    `networks` only; none: from anywhere.
+    Rates and guards are None where the tier decides, `key_per_second` where the account's rate does. A key works
+    from its `networks` only; none: from anywhere.
     """
 
     kind: Literal["key", "user"]
@@ -36,6 +37,9 @@ class Caller:
     rate_per_second: int | None = None
     rate_burst: int | None = None
     priority_per_second: int | None = None
+    recipient_per_10_minutes: int | None = None
+    prefix_per_10_minutes: int | None = None
+    spend_per_hour: Decimal | None = None
 
     @property
     def id(self) -> UUID:

@@ -19,10 +19,13 @@ class FoundKey:
 
 
 # Whom staff have suspended starts nothing, nor does whoever he pays for: "suspended" is the greater word.
-SQL_FIND_KEY: Final[LiteralString] = """
-SELECT k.id, k.mode, k.scopes, k.expires_at, k.allowed_networks, k.rate_per_second AS key_per_second,
+ACCOUNT: Final[LiteralString] = """
        a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.type,
-       greatest(a.status, p.status) AS status, a.rate_per_second, a.rate_burst, a.priority_per_second
+       greatest(a.status, p.status) AS status, a.rate_per_second, a.rate_burst, a.priority_per_second,
+       a.recipient_per_10_minutes, a.prefix_per_10_minutes, a.spend_per_hour"""
+
+SQL_FIND_KEY: Final[LiteralString] = f"""
+SELECT k.id, k.mode, k.scopes, k.expires_at, k.allowed_networks, k.rate_per_second AS key_per_second, {ACCOUNT}
 FROM core.api_keys k JOIN core.accounts a ON a.id = k.account_id JOIN core.accounts p ON p.id = a.billing_account_id
 WHERE k.hash = $1 AND k.revoked_at IS NULL
 """
@@ -45,9 +48,8 @@ async def find_key(tx: Tx, key_hash: bytes) -> FoundKey | None:
     return FoundKey(caller, row["expires_at"])
 
 
-SQL_FIND_USER: Final[LiteralString] = """
-SELECT u.id, u.role, a.id AS account_id, a.tenant_id, a.billing_account_id, a.tier, a.currency, a.type,
-       greatest(a.status, p.status) AS status, a.rate_per_second, a.rate_burst, a.priority_per_second
+SQL_FIND_USER: Final[LiteralString] = f"""
+SELECT u.id, u.role, {ACCOUNT}
 FROM core.users u LEFT JOIN core.accounts a ON a.id = u.account_id
     LEFT JOIN core.accounts p ON p.id = a.billing_account_id
 WHERE u.id = $1 AND u.disabled_at IS NULL
@@ -76,6 +78,9 @@ def _caller(row: Row, **own: Any) -> Caller:
         rate_per_second=row["rate_per_second"],
         rate_burst=row["rate_burst"],
         priority_per_second=row["priority_per_second"],
+        recipient_per_10_minutes=row["recipient_per_10_minutes"],
+        prefix_per_10_minutes=row["prefix_per_10_minutes"],
+        spend_per_hour=row["spend_per_hour"],
         **own,
     )
 

@@ -8,6 +8,7 @@ that stalls another's requests, a committed message that nobody publishes.
     schemas     bodies
     rules       pure: what may be accepted at what price, who fits his balance, what is a replay
     reference   what the rules decide by (prices, networks, content rules, senders), kept fresh
+    guarding    how much goes to one recipient or range of numbers, and is spent in an hour
     accepting   the group commit
     relay       committed messages to RabbitMQ, and the sweep for what no relay got to
     loops       sweep, purge, partitions

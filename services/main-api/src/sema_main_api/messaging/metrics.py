@@ -13,6 +13,18 @@ DEFERRED = Counter("sema_accept_deferred_total", "Submissions that waited for a 
 LOST_COMMITS = Counter(
     "sema_accept_lost_commits_total", "Accept transactions whose answer to COMMIT was lost"
 )
+GUARDED = Counter(
+    "sema_guard_refusals_total", "Messages held back by a guard: recipient, prefix or spend", ["guard"]
+)
+GUARD_BATCH = Histogram(
+    "sema_guard_batch_size",
+    "Submissions judged by one Lua script",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+GUARDS_LOCAL = Counter("sema_guard_local_total", "Messages guarded in this process because Redis was away")
+GUARDS_NOT_RETURNED = Counter(
+    "sema_guard_not_returned_total", "Messages that were not sent and still count, for too much was waiting"
+)
 REPLAYED = Counter("sema_idempotent_replays_total", "Answers replayed under an Idempotency-Key")
 RELAY_HELD = Gauge("sema_relay_held_messages", "Committed messages that this process has still to publish")
 RELAY_LEFT = Counter("sema_relay_left_total", "Messages left to the sweep")

@@ -66,6 +66,9 @@ def row(**changes: object) -> dict[str, Any]:
         "rate_per_second": None,
         "rate_burst": None,
         "priority_per_second": None,
+        "recipient_per_10_minutes": None,
+        "prefix_per_10_minutes": None,
+        "spend_per_hour": None,
         **changes,
     }
 

@@ -25,7 +25,7 @@ REFUSALS: Final = {
     403: "sender_id_not_approved, account_suspended",
     422: "content_rejected, invalid_phone_number, unsupported_destination, unsupported_type, recipient_suppressed, "
     "idempotency_key_reused",
-    429: "rate_limited",
+    429: "rate_limited, recipient_rate_limited",
     503: "overloaded, unavailable, outcome_unknown",
 }
 

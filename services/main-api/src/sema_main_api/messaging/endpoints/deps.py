@@ -6,6 +6,7 @@ from sema_common.platform.db import Database
 from sema_main_api.http.limits import Limits
 from sema_main_api.http.tenants import TenantReads
 from sema_main_api.messaging.accepting import Accepting
+from sema_main_api.messaging.guarding import Guards
 from sema_main_api.messaging.reference import ReferenceData
 from sema_main_api.messaging.rules.refusals import Refusals
 
@@ -17,6 +18,7 @@ class Messaging:
     accepting: Accepting
     reference: ReferenceData
     limits: Limits
+    guards: Guards
     pipeline: Database
     tenant: TenantReads
     allow_loopback: bool

@@ -13,7 +13,7 @@ from sema_common.messages.view import message_object
 from sema_common.platform import telemetry
 from sema_common.platform.faults import fault
 from sema_common.values.clock import now
-from sema_common.values.errors import Refused
+from sema_common.values.errors import OutcomeUnknown, Refused, RetryLater
 from sema_common.values.money import Money
 from sema_common.values.public_url import UnsafeUrl, check_public_url
 from sema_common.values.segments import advice
@@ -42,13 +42,16 @@ async def send(deps: Messaging, request: Request, caller: Caller) -> Response:
     key = call_key(request, caller, raw)
     try:
         message = await admit(deps, wanted, caller, key)
+        [held] = await deps.guards.take(caller, [message])
+        if held is not None:
+            raise held
     except Refused as refused:
         answer = await answered_before(deps, key) if key else None
         if answer is None:
             raise refused
     else:
         submission = Submission(caller, [message], lambda _: accepted_object(message), key)
-        answer = await accept(deps, submission)
+        answer = await accept(deps, caller, submission)
         count(answer, caller, [answer.body])
     fault("api.before_response")
     request.noted["message_id"] = answer.body["id"]
@@ -71,9 +74,12 @@ async def send_batch(deps: Messaging, request: Request, caller: Caller) -> Respo
             admitted.append(wanted if isinstance(wanted, Refused) else await admit(deps, wanted, caller, key))
         except Refused as refused:
             admitted.append(refused)
-    messages = [item for item in admitted if isinstance(item, NewMessage)]
-    submission = Submission(caller, messages, lambda unpaid: batch_object(admitted, unpaid), key, batch=True)
-    answer = await accept(deps, submission)
+    decided = await guard(deps, caller, admitted)
+    messages = [item for item in decided if isinstance(item, NewMessage)]
+    if held := sum(isinstance(item, NewMessage) for item in admitted) - len(messages):
+        request.noted["held"] = held
+    submission = Submission(caller, messages, lambda unpaid: batch_object(decided, unpaid), key, batch=True)
+    answer = await accept(deps, caller, submission)
     count(answer, caller, (entry["message"] for entry in answer.body["data"] if "message" in entry))
     request.noted["accepted"] = answer.body["accepted"]
     return respond(answer, rates)
@@ -127,11 +133,29 @@ async def admit(deps: Messaging, wanted: SendRequest, caller: Caller, key: Key |
         raise
 
 
-async def accept(deps: Messaging, submission: Submission) -> Answer:
-    """Commit it."""
-    answer = await deps.accepting.accept(submission)
+async def guard(
+    deps: Messaging, caller: Caller, admitted: Sequence[NewMessage | Refused]
+) -> list[NewMessage | Refused]:
+    """The items of a batch, of which those that a guard holds back are refused, each alone."""
+    held = iter(await deps.guards.take(caller, [item for item in admitted if isinstance(item, NewMessage)]))
+    return [item if isinstance(item, Refused) else next(held) or item for item in admitted]
+
+
+async def accept(deps: Messaging, caller: Caller, submission: Submission) -> Answer:
+    """Commit it. What is not accepted, or was so before, does not count for the guards."""
+    try:
+        answer = await deps.accepting.accept(submission)
+    except OutcomeUnknown:
+        raise
+    except (Refused, RetryLater):
+        deps.guards.give_back(caller, submission.messages)
+        raise
     if answer.replayed:
         metrics.REPLAYED.inc()
+        deps.guards.give_back(caller, submission.messages)
+    elif submission.batch and answer.body["rejected"]:
+        made = {entry["message"]["id"] for entry in answer.body["data"] if "message" in entry}
+        deps.guards.give_back(caller, [m for m in submission.messages if str(m.message_id) not in made])
     return answer
 
 
