@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sema_main_api.http.callers import Caller
+from sema_main_api.http.rules import Bounds
 from sema_main_api.messaging.rules.guarding import (
     SLOTS,
-    Bounds,
     Held,
     Want,
     Windows,

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -60,6 +61,35 @@ def key_rate(per_second: int | None, rate: Rate | None) -> Rate | None:
         return rate
     burst = per_second * BURST_SECONDS
     return Rate(per_second, min(burst, rate.burst) if rate else burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An account's guards: messages to one recipient and to one range of numbers in ten minutes, money in an hour.
+
+    None: no guard. How they are counted is messaging's.
+    """
+
+    recipient: int | None
+    prefix: int | None
+    spend: Decimal | None
+
+
+NO_BOUNDS: Final = Bounds(None, None, None)
+
+# Ten texts in ten minutes are more than anybody who mistypes his code needs. A range of ten thousand numbers that gets
+# more than its share, and an hour that costs several days' use, are not how customers of these tiers send.
+GUARDS: Final[dict[str, Bounds]] = {
+    "starter": Bounds(10, 100, Decimal(5_000)),
+    "growth": Bounds(10, 1_000, Decimal(50_000)),
+    "enterprise": NO_BOUNDS,
+}
+
+
+def bounds_for(tier: str, recipient: int | None, prefix: int | None, spend: Decimal | None) -> Bounds:
+    """The guards of one account: its own numbers come before its tier's."""
+    common = GUARDS[tier]
+    return Bounds(recipient or common.recipient, prefix or common.prefix, spend or common.spend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ account without a guard never touches Redis. What must never happen here: a refu
 message that was not sent and still counts.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -119,7 +118,6 @@ class Guards:
     def __init__(self, cache: Cache) -> None:
         self._run = cache.script(WINDOWS_LUA)
         self._local = Windows(MAX_LOCAL)
-        self._returning: set[asyncio.Task[None]] = set()
         self._gather: GroupCommit[Sequence[Ask], Sequence[Held | None]] = GroupCommit(
             self._judge,
             max_batch=MAX_BATCH,
@@ -134,7 +132,6 @@ class Guards:
         guards = cls(cache)
         async with guards._gather:
             yield guards
-            await asyncio.gather(*guards._returning)
 
     async def take(self, caller: Guarded, messages: Sequence[NewMessage]) -> list[Refused | None]:
         """Per message None, and it is counted, or why it may not go now. Earlier ones of a batch come first."""
@@ -149,15 +146,11 @@ class Guards:
             refused.append(None if held is None else refusal(held, message.currency))
         return refused
 
-    def give_back(self, caller: Guarded, messages: Sequence[NewMessage]) -> None:
-        """These were taken and are not sent after all: they do not count. Nobody waits for it."""
+    async def give_back(self, caller: Guarded, messages: Sequence[NewMessage]) -> None:
+        """These were taken and are not sent after all: they do not count."""
         asks = [given_back(ask) for ask in _asks(caller, messages)]
-        if asks:
-            task = asyncio.create_task(self._return(asks))
-            self._returning.add(task)
-            task.add_done_callback(self._returning.discard)
-
-    async def _return(self, asks: Sequence[Ask]) -> None:
+        if not asks:
+            return
         try:
             await self._gather.submit(asks)
         except Overloaded:

@@ -20,6 +20,8 @@ from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.routing import STAFF, STAFF_ADMINS, Operation
+from sema_main_api.http.rules import bounds_for
+from sema_main_api.http.schemas import MoneyBody
 from sema_main_api.http.store import Audit, write_audit
 
 
@@ -52,7 +54,7 @@ async def change(deps: Deps, request: Request, staff: Staff) -> Response:
     """In force here at once and everywhere within five seconds."""
     account_id = request.path_id()
     wanted = await read_body(request, schemas.ChangeAccount)
-    changes = wanted.model_dump(exclude={"reason", "credit_limit"}, exclude_unset=True)
+    changes = wanted.model_dump(exclude={"reason", "credit_limit", "spend_per_hour"}, exclude_unset=True)
     given = wanted.model_fields_set
     if nulls := [name for name in rules.NEVER_NULL if name in given and getattr(wanted, name) is None]:
         raise invalid([FieldError(name, "required", "This cannot be null.") for name in nulls])
@@ -61,6 +63,8 @@ async def change(deps: Deps, request: Request, staff: Staff) -> Response:
         before = await store.lock_account(tx, account_id)
         if before is None:
             raise not_found()
+        if "spend_per_hour" in given:
+            changes["spend_per_hour"] = _spend(wanted.spend_per_hour, before.currency)
         if wanted.credit_limit is not None:
             limit = _limit(wanted.credit_limit.money, payer.get(account_id))
             await ledger.set_credit_limit(tx, account_id, limit)
@@ -101,12 +105,24 @@ def _limit(wanted: Money, payer: ledger.Balance | None) -> Decimal:
     """The limit that may be set; Refused where another account pays, in another currency, and below what is owed."""
     if payer is None:
         raise Refused("billed_to_agent", "This account is billed to its agent and has no credit limit.", 403)
-    if wanted.currency != payer.currency:
-        detail = f"This account is kept in {payer.currency}."
-        raise invalid([FieldError("credit_limit.currency", "invalid_choice", detail)])
+    _check_currency("credit_limit", wanted, payer.currency)
     if payer.balance + wanted.amount < 0:
         raise Refused("credit_in_use", "The account owes more than this limit allows.", 409)
     return wanted.amount
+
+
+def _spend(wanted: MoneyBody | None, currency: str) -> Decimal | None:
+    """What may be spent in an hour; Refused in another currency."""
+    if wanted is None:
+        return None
+    _check_currency("spend_per_hour", wanted.money, currency)
+    return wanted.money.amount
+
+
+def _check_currency(name: str, wanted: Money, currency: str) -> None:
+    if wanted.currency != currency:
+        detail = f"This account is kept in {currency}."
+        raise invalid([FieldError(f"{name}.currency", "invalid_choice", detail)])
 
 
 async def _audited(
@@ -130,12 +146,19 @@ async def _audited(
 
 
 def _shown(row: store.AccountRow) -> schemas.StaffAccount:
-    money: dict[str, Any] = {
-        name: None if amount is None else Money(amount, row.currency).wire()
-        for name, amount in (("balance", row.balance), ("credit_limit", row.credit_limit))
+    def money(amount: Decimal | None) -> dict[str, str] | None:
+        return None if amount is None else Money(amount, row.currency).wire()
+
+    bounds = bounds_for(row.tier, row.recipient_per_10_minutes, row.prefix_per_10_minutes, row.spend_per_hour)
+    shown: dict[str, Any] = {
+        "agent_id": row.agent_id,
+        "balance": money(row.balance),
+        "credit_limit": money(row.credit_limit),
+        "spend_per_hour": money(row.spend_per_hour),
+        "guards": asdict(bounds) | {"spend": money(bounds.spend)},
     }
     rates = rules.rates(row.tier, row.rate_per_second, row.rate_burst, row.priority_per_second)
-    return schemas.StaffAccount.model_validate(asdict(row) | {"agent_id": row.agent_id} | rates | money)
+    return schemas.StaffAccount.model_validate(asdict(row) | rates | shown)
 
 
 ACCOUNT = "/v1/admin/accounts/{id}"

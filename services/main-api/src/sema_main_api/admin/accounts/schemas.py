@@ -31,7 +31,7 @@ class AccountQuery(PageQuery):
 
 
 class ChangeAccount(Body):
-    """Only what is given changes; a rate that is null is the tier's again."""
+    """Only what is given changes; a rate or guard that is null is the tier's again."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     tier: Tier | None = None
@@ -41,6 +41,15 @@ class ChangeAccount(Body):
     )
     priority_per_second: PerSecond | None = Field(
         default=None, description="Messages a second on the priority lane; null: as on the normal lane."
+    )
+    recipient_per_10_minutes: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Guard: messages to one number in ten minutes; null: the tier's."
+    )
+    prefix_per_10_minutes: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Guard: the same, to numbers that differ in their last four digits only."
+    )
+    spend_per_hour: MoneyBody | None = Field(
+        default=None, description="Guard: what sends and batches may cost in an hour; null: the tier's."
     )
     refund_undelivered: bool | None = Field(
         default=None, description="Whether what the network did not deliver is refunded, from now on."
@@ -56,6 +65,8 @@ class ChangeAccount(Body):
             raise PydanticCustomError("required", "Say what is to change.")
         if self.credit_limit is not None and self.credit_limit.money.amount < 0:
             raise PydanticCustomError("out_of_range", "A credit limit is zero or more.")
+        if self.spend_per_hour is not None and self.spend_per_hour.money.amount <= 0:
+            raise PydanticCustomError("out_of_range", "What may be spent in an hour is more than zero.")
         return self
 
 
@@ -70,8 +81,16 @@ class AccountRate(Answer):
     burst: int
 
 
+class AccountGuards(Answer):
+    """What may go to one recipient and to one range of numbers in ten minutes, and be spent in an hour; null: all."""
+
+    recipient: int | None
+    prefix: int | None
+    spend: MoneyObject | None
+
+
 class StaffAccount(Answer):
-    """An account with all that staff decide about it; the rates that are null are its tier's."""
+    """An account with all that staff decide about it; the rates and guards that are null are its tier's."""
 
     id: UUID
     name: str
@@ -85,6 +104,10 @@ class StaffAccount(Answer):
     priority_per_second: int | None
     normal_rate: AccountRate | None = Field(description="What holds on the normal lane; null: no limit.")
     priority_rate: AccountRate | None = Field(description="What holds on the priority lane; null: no limit.")
+    recipient_per_10_minutes: int | None
+    prefix_per_10_minutes: int | None
+    spend_per_hour: MoneyObject | None
+    guards: AccountGuards = Field(description="What holds, of its own or by its tier.")
     refund_undelivered: bool
     balance: MoneyObject | None = Field(description="Null where the agent pays.")
     credit_limit: MoneyObject | None

@@ -24,6 +24,9 @@ class AccountRow:
     rate_per_second: int | None
     rate_burst: int | None
     priority_per_second: int | None
+    recipient_per_10_minutes: int | None
+    prefix_per_10_minutes: int | None
+    spend_per_hour: Decimal | None
     refund_undelivered: bool
     created_at: datetime
     balance: Decimal | None
@@ -36,19 +39,21 @@ class AccountRow:
     @property
     def audited(self) -> dict[str, Any]:
         """What staff may change, as the audit log keeps it."""
-        limit = None if self.credit_limit is None else f"{self.credit_limit:f}"
-        kept = asdict(self) | {"credit_limit": limit}
-        return {name: kept[name] for name in AUDITED}
+        kept = asdict(self)
+        return {
+            name: f"{kept[name]:f}" if isinstance(kept[name], Decimal) else kept[name] for name in AUDITED
+        }
 
 
 AUDITED: Final = (
-    "name", "tier", "status", "rate_per_second", "rate_burst", "priority_per_second", "refund_undelivered",
-    "credit_limit",
+    "name", "tier", "status", "rate_per_second", "rate_burst", "priority_per_second",
+    "recipient_per_10_minutes", "prefix_per_10_minutes", "spend_per_hour", "refund_undelivered", "credit_limit",
 )  # fmt: skip
 
 ACCOUNT: Final[LiteralString] = """
 SELECT a.id, a.billing_account_id, a.name, a.type, a.tier, a.status, a.currency, a.rate_per_second, a.rate_burst,
-       a.priority_per_second, a.refund_undelivered, a.created_at, b.balance, b.credit_limit
+       a.priority_per_second, a.recipient_per_10_minutes, a.prefix_per_10_minutes, a.spend_per_hour,
+       a.refund_undelivered, a.created_at, b.balance, b.credit_limit
 FROM core.accounts a LEFT JOIN billing.credits b ON b.account_id = a.id
 """
 
@@ -98,6 +103,7 @@ async def lock_account(tx: Tx, account_id: UUID) -> AccountRow | None:
 SQL_CHANGE: Final[LiteralString] = """
 UPDATE core.accounts SET name = $2, tier = $3, status = $4, rate_per_second = $5, rate_burst = $6,
     priority_per_second = $7, refund_undelivered = $8,
+    recipient_per_10_minutes = $9, prefix_per_10_minutes = $10, spend_per_hour = $11,
     suspended_by = CASE WHEN status = $4 THEN suspended_by END
 WHERE id = $1
 """
@@ -115,4 +121,7 @@ async def change_account(tx: Tx, wanted: AccountRow) -> None:
         wanted.rate_burst,
         wanted.priority_per_second,
         wanted.refund_undelivered,
+        wanted.recipient_per_10_minutes,
+        wanted.prefix_per_10_minutes,
+        wanted.spend_per_hour,
     )

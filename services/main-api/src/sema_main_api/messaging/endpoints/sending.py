@@ -148,14 +148,14 @@ async def accept(deps: Messaging, caller: Caller, submission: Submission) -> Ans
     except OutcomeUnknown:
         raise
     except (Refused, RetryLater):
-        deps.guards.give_back(caller, submission.messages)
+        await deps.guards.give_back(caller, submission.messages)
         raise
     if answer.replayed:
         metrics.REPLAYED.inc()
-        deps.guards.give_back(caller, submission.messages)
+        await deps.guards.give_back(caller, submission.messages)
     elif submission.batch and answer.body["rejected"]:
         made = {entry["message"]["id"] for entry in answer.body["data"] if "message" in entry}
-        deps.guards.give_back(caller, [m for m in submission.messages if str(m.message_id) not in made])
+        await deps.guards.give_back(caller, [m for m in submission.messages if str(m.message_id) not in made])
     return answer
 
 

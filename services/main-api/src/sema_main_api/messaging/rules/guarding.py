@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sema_common.messages.store.accepting import NewMessage
 from sema_common.values.errors import Refused
+from sema_main_api.http.rules import NO_BOUNDS, Bounds, bounds_for
 
 Guard = Literal["recipient", "prefix", "spend"]
 
@@ -29,24 +30,6 @@ LINE_DIGITS: Final = 4
 
 UNITS: Final = 10_000
 """Money is counted in the smallest unit that there is, four places."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """An account's guards: messages in ten minutes, money in an hour; None: no guard."""
-
-    recipient: int | None
-    prefix: int | None
-    spend: Decimal | None
-
-
-# Ten texts in ten minutes are more than anybody who mistypes his code needs. A range of ten thousand numbers that gets
-# more than its share, and an hour that costs several days' use, are not how customers of these tiers send.
-TIERS: Final[dict[str, Bounds]] = {
-    "starter": Bounds(10, 100, Decimal(5_000)),
-    "growth": Bounds(10, 1_000, Decimal(50_000)),
-    "enterprise": Bounds(None, None, None),
-}
 
 
 class Guarded(Protocol):
@@ -87,12 +70,9 @@ Ask = tuple[Want, ...]
 def bounds_of(account: Guarded) -> Bounds:
     """The account's own numbers before its tier's; a test key is not guarded, for nobody gets or pays its messages."""
     if account.mode == "test":
-        return TIERS["enterprise"]
-    tier = TIERS[account.tier]
-    return Bounds(
-        account.recipient_per_10_minutes or tier.recipient,
-        account.prefix_per_10_minutes or tier.prefix,
-        account.spend_per_hour or tier.spend,
+        return NO_BOUNDS
+    return bounds_for(
+        account.tier, account.recipient_per_10_minutes, account.prefix_per_10_minutes, account.spend_per_hour
     )
 
 
