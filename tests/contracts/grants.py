@@ -99,6 +99,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "billing.credit_ledger": "SI",
         "billing.credits": "S U(balance)",
         "core.dead_letters": "SI",
+        "core.suppressions": "I",
         "orch.message_events": "SI",
         "orch.report_polls": "SIU",
         "orch.sms_messages": "S U(status status_updated_at queued_at sent_at processed_at route_id aggregator_id"
@@ -112,6 +113,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "billing.credits": "S U(balance)",
         "core.accounts": "S(id refund_undelivered)",
         "core.dead_letters": "SI",
+        "core.suppressions": "I",
         "dlr.dlrs": "SIU",
         "dlr.quarantine": "SI",
         "dlr.withheld_refunds": "SID",

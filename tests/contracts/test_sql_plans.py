@@ -49,6 +49,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.messages.store.attempts:SQL_READ_ATTEMPTS": (PIPELINE, SMS),
     "sema_common.messages.store.outcomes": (SMS,),
     "sema_common.messages.store.outcomes:SQL_RECORD_ENDED": (PIPELINE, SMS),
+    "sema_common.messages.store.optouts": (SMS, DLR),
     "sema_common.messages.store.reading": (PIPELINE, SMS, DLR),
     "sema_common.messages.store.reading:SQL_LOCK_STATUS": (PIPELINE, SMS),
     "sema_common.messages.store.reports": (DLR,),

@@ -94,6 +94,7 @@ def test_an_answer_about_another_number_says_nothing() -> None:
 def test_the_code_decides_and_not_the_text() -> None:
     (refused,) = AT.read_submit(answer(recipient(submit(1).to, 406, "None", "Success")), [submit(1)])
     assert (refused.outcome, refused.code) == (Outcome.REFUSED, "recipient_opted_out")
+    assert refused.suppress
     (accepted,) = AT.read_submit(answer(recipient(submit(1).to, "100", 7, "Failed")), [submit(1)])
     assert (accepted.outcome, accepted.aggregator_id) == (Outcome.ACCEPTED, "7")
     (unknown,) = AT.read_submit(answer(recipient(submit(1).to, None, "ATXid_1")), [submit(1)])

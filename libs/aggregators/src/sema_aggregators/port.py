@@ -79,13 +79,17 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
-    """`code` is stable snake_case of ours, `detail` our own sentence; `aggregator_id` only when accepted."""
+    """`code` is stable snake_case of ours, `detail` our own sentence; `aggregator_id` only when accepted.
+
+    `suppress`: the recipient has opted out of promotions.
+    """
 
     outcome: Outcome
     code: str
     detail: str = ""
     aggregator_id: str | None = None
     wait_seconds: float | None = None
+    suppress: bool = False
 
 
 class TransportFailure(Enum):

@@ -17,6 +17,7 @@ class Verdict(NamedTuple):
     outcome: Outcome
     code: str
     wait_seconds: float | None = None
+    suppress: bool = False
 
 
 ACCOUNT_STATUSES: Final = frozenset({301, 302, 303, 307, 308, 401, 402, 403, 404, 405, 410})
@@ -42,7 +43,11 @@ def of_code(who: str, verdicts: Mapping[int, Verdict], code: int | None) -> Subm
         shown = code if 0 <= code <= MAX_SHOWN else "a strange code"
         return SubmitOutcome(Outcome.IN_DOUBT, "unknown_code", f"{who} answered {shown}")
     return SubmitOutcome(
-        verdict.outcome, verdict.code, f"{who} answered {code}", wait_seconds=verdict.wait_seconds
+        verdict.outcome,
+        verdict.code,
+        f"{who} answered {code}",
+        wait_seconds=verdict.wait_seconds,
+        suppress=verdict.suppress,
     )
 
 

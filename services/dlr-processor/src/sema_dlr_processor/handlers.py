@@ -6,16 +6,14 @@ again after the broker was away, sent back by staff), is known by its reports, w
 changes nothing, counts nothing, and repeats its telling.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sema_aggregators import READERS
 from sema_common.billing import ledger
 from sema_common.messages.status import FINAL, Status
 from sema_common.messages.store import reports as messages
+from sema_common.messages.store.optouts import OptOut, suppress
 from sema_common.messages.store.reading import read_messages
 from sema_common.messages.store.rows import MessageRow
 from sema_common.messages.view import of_row, status_fact
@@ -29,51 +27,11 @@ from sema_common.wire.queues import WEBHOOKS_OUTBOUND
 from sema_common.wire.webhook import Fact, bundle_facts
 from sema_dlr_processor import metrics, rules, store
 from sema_dlr_processor.clients import Deliveries
+from sema_dlr_processor.matching import Case, Matched, match
 from sema_dlr_processor.reading import Inbound, Unread, open_inbox, set_aside
-from sema_dlr_processor.rules import NO_REPORT, Kept
 from sema_dlr_processor.store import Filed
 
 log = get_logger()
-
-
-@dataclass(slots=True)
-class Case:
-    """What the batch says of one message, and what became of it.
-
-    `overdue`: its time may be over. `row` is the message as the batch leaves it, None once it is archived. `was`
-    is the status that it moved from, None when it stays where it is. `handled_before`: a report of it was filed
-    by an earlier try, and nobody knows whether its fact was told.
-    """
-
-    reports: list[Kept] = field(default_factory=list)
-    overdue: bool = False
-    row: MessageRow | None = None
-    was: Status | None = None
-    refunded: bool = False
-    withheld: bool = False
-    handled_before: bool = False
-
-    @property
-    def is_unreported(self) -> bool:
-        """It has expired because no report came."""
-        row = self.row
-        return row is not None and row.status == "expired" and (row.last_error or {}).get("code") == NO_REPORT
-
-    @property
-    def is_to_be_told(self) -> bool:
-        """It moved; or it ended in an earlier try, and nobody knows whether that was told."""
-        if self.row is None or self.row.status not in FINAL:
-            return False
-        return self.was is not None or self.handled_before or (self.overdue and self.is_unreported)
-
-
-@dataclass(slots=True)
-class Matched:
-    """The reports of a batch: by their messages; of submits that nobody knows (yet); of somebody else's messages."""
-
-    cases: dict[UUID, Case] = field(default_factory=dict)
-    strangers: list[Kept] = field(default_factory=list)
-    foreign: list[tuple[Kept, str]] = field(default_factory=list)
 
 
 class ReportHandler:
@@ -113,46 +71,6 @@ class ReportHandler:
         for outcome in await self._bus.publish_many(outgoing):
             if outcome is not None:
                 raise outcome
-
-
-async def match(tx: Tx, kept: Sequence[Kept], overdue: Iterable[UUID] = ()) -> Matched:
-    """Find the message of each report, and set aside what claims a message that cannot be meant."""
-    found = Matched()
-    cases: defaultdict[UUID, Case] = defaultdict(Case)
-    submits = await messages.find_submits(tx, [one.key for one in kept]) if kept else {}
-    for one in kept:
-        message_id = submits.get(one.key)
-        (found.strangers if message_id is None else cases[message_id].reports).append(one)
-    for message_id in overdue:
-        cases[message_id].overdue = True
-    found.cases = cases
-    await _set_foreign_aside(tx, found)
-    return found
-
-
-async def _set_foreign_aside(tx: Tx, found: Matched) -> None:
-    """Whoever has one aggregator's URL must not move another's messages, nor somebody else's by a wrong id."""
-    claimed = [
-        (name, one.report.aggregator_id)
-        for one in found.strangers
-        for name in READERS
-        if name != one.aggregator
-    ]
-    known = {key[1] for key in await messages.find_submits(tx, claimed)} if claimed else set()
-    if known:
-        wrong = [one for one in found.strangers if one.report.aggregator_id in known]
-        found.foreign += [(one, "an id that another aggregator gave") for one in wrong]
-        found.strangers = [one for one in found.strangers if one.report.aggregator_id not in known]
-    naming = [i for i, case in found.cases.items() if any(one.report.recipient for one in case.reports)]
-    rows = await read_messages(tx, naming) if naming else {}
-    for message_id, row in rows.items():
-        case = found.cases[message_id]
-        wrong = [one for one in case.reports if not one.is_of(row.to)]
-        if wrong:
-            found.foreign += [(one, "another recipient than the message's") for one in wrong]
-            case.reports = [one for one in case.reports if one.is_of(row.to)]
-            if not case.reports and not case.overdue:
-                del found.cases[message_id]
 
 
 async def move(tx: Tx, cases: dict[UUID, Case], no_report: timedelta) -> None:
@@ -231,7 +149,8 @@ async def _refund(
 
 
 async def file(tx: Tx, matched: Matched) -> list[Filed]:
-    """Store every report with what became of it, and its note in the message's history; answers what is new.
+    """Store every report with what became of it, its note in the message's history, and who has opted out by it;
+    answers what is new.
 
     A message that is archived is as good as a stranger's.
     """
@@ -253,7 +172,20 @@ async def file(tx: Tx, matched: Matched) -> list[Filed]:
     for each in filed:
         if each.message_id is not None and each.kept.row not in written:
             matched.cases[each.message_id].handled_before = True
-    return [each for each in filed if each.kept.row in written]
+    new = [each for each in filed if each.kept.row in written]
+    if opted_out := list(_opted_out(matched, new)):
+        await suppress(tx, opted_out)
+    return new
+
+
+def _opted_out(matched: Matched, new: Iterable[Filed]) -> Iterator[OptOut]:
+    """Who wants no promotions any more, by reports that were not filed before: what was lifted since stays lifted."""
+    for each in new:
+        report = each.kept.report
+        row = matched.cases[each.message_id].row if report.suppress and each.message_id else None
+        if row is not None:
+            code = report.error_code or report.description
+            yield OptOut(row.tenant_id, row.account_id, row.to, each.kept.aggregator, code)
 
 
 def count(unread: Iterable[Unread], filed: Iterable[Filed], cases: Iterable[Case]) -> None:

@@ -260,6 +260,81 @@ async def test_an_opt_out_is_in_the_history_and_in_the_row(house: House, process
     )
 
 
+async def suppressions(house: House) -> list[tuple[str, str, str]]:
+    rows = await house.owner.fetch("SELECT msisdn, scope, reason FROM core.suppressions")
+    return [tuple(row) for row in rows]
+
+
+async def test_an_opt_out_suppresses_its_recipient_for_that_account(
+    house: House, processor: Database
+) -> None:
+    (message,) = await house.sent()
+    for _ in range(2):
+        await report(house, processor, message, "UserInBlacklist")
+    assert await suppressions(house) == [
+        (message.to, "promotional", "reported by celcom: recipient_opted_out")
+    ]
+    assert await house.owner.fetchval(
+        "SELECT tenant_id = $1 AND account_id = $2 FROM core.suppressions",
+        message.tenant_id,
+        message.account_id,
+    )
+
+
+async def test_what_the_account_has_written_about_an_opt_out_stands(
+    house: House, processor: Database
+) -> None:
+    (message,) = await house.sent()
+    await house.owner.execute(
+        "INSERT INTO core.suppressions (id, tenant_id, account_id, msisdn, scope, reason) "
+        "VALUES ($1, $2, $3, $4, 'all', 'wrote to us')",
+        new_id(),
+        message.tenant_id,
+        message.account_id,
+        message.to,
+    )
+    await report(house, processor, message, "UserInBlacklist")
+    assert await suppressions(house) == [(message.to, "all", "wrote to us")]
+
+
+async def test_an_opt_out_that_was_lifted_stays_so_when_its_report_is_handled_again(
+    house: House, processor: Database
+) -> None:
+    (message,) = await house.sent()
+    same = delivery(raw_dlrs(report_of(message, "UserInBlacklist")), new_id())
+    await handle(house, processor, same)
+    await house.owner.execute("DELETE FROM core.suppressions")
+    await handle(house, processor, same)
+    assert await suppressions(house) == []
+
+
+async def test_an_opt_out_in_a_report_that_came_early_counts_when_it_is_matched(
+    room: House,
+) -> None:
+    (message,) = await room.accepted()
+    await room.report(report_of(message, "UserInBlacklist"))
+    await room.filed("unmatched", 1)
+    assert await suppressions(room) == []
+    await room.submit([message])
+    await room.reaches(message, "failed")
+    assert len(await suppressions(room)) == 1
+
+
+async def test_an_opt_out_in_a_report_about_somebody_elses_message_counts_for_nobody(
+    house: House, processor: Database
+) -> None:
+    (message,) = await house.sent()
+    body = to_json(
+        {
+            "messageid": f"agg-{message.message_id.hex}",
+            "description": "UserInBlacklist",
+            "mobile": "254700000001",
+        }
+    )
+    await handle(house, processor, delivery(raw_dlrs(body), new_id()))
+    assert await suppressions(house) == []
+
+
 # ---- B53: what claims somebody else's message
 
 

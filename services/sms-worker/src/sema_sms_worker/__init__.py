@@ -4,7 +4,8 @@ Doors in:   `sms.priority` and `sms.normal` (SmsJobs, SettleAttempts), each with
             connections of its own; their dead-letter queues.
 Doors out:  the aggregators' HTTP; `webhooks.outbound` (Facts); `dlr.inbound` (reports of test mode,
             and what polling finds); its own two queues again (retries and what is to be settled, found by the sweep).
-Writes:     attempts, status and events in `orch`; refunds in `billing`; `core.dead_letters`.
+Writes:     attempts, status and events in `orch`; refunds in `billing`; `core.dead_letters`; opt-outs that an
+            aggregator answers with, added to `core.suppressions`.
 Decides:    route, retry, outcome; what is in doubt or past its validity.
 
 What must never happen here: a submit without a claim; a message in doubt submitted again by the normal lane,

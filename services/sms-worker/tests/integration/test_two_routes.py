@@ -252,6 +252,28 @@ async def test_a_network_beyond_one_aggregator_goes_to_the_other(
     ]
 
 
+async def test_a_refusal_of_who_has_opted_out_suppresses_him_for_that_account(
+    world: World, opening: OpenRoom, second: Second
+) -> None:
+    def refused(code: int, number: str) -> web.Response:
+        recipient = {"statusCode": code, "number": number, "status": "", "messageId": "None"}
+        return web.json_response({"SMSMessageData": {"Message": "", "Recipients": [recipient]}}, status=201)
+
+    out, quiet = "+254712000001", "+254712000002"
+    second.failures = [refused(406, out), refused(409, quiet)]
+    async with opening(**also(second), **dead(), **STILL, normal_senders=1):
+        for to, code in ((out, "recipient_opted_out"), (quiet, "do_not_disturb")):
+            [job] = await world.accept(1, to=to)
+            await world.publish([job])
+            [row] = await world.reached([job], "failed")
+            assert row["last_error"]["code"] == code
+    rows = await world.owner.fetch("SELECT account_id, msisdn, scope, reason FROM core.suppressions")
+    assert [tuple(row) for row in rows] == [
+        (world.account, out, "promotional", "reported by africastalking: recipient_opted_out")
+    ]
+    assert await world.balance() == OPENING
+
+
 async def test_a_429_is_no_storm(
     world: World, opening: OpenRoom, aggregator: Aggregator, second: Second
 ) -> None:

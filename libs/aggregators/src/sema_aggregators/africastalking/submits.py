@@ -37,9 +37,10 @@ VERDICTS: Final[Mapping[int, Verdict]] = {
     403: Verdict(Outcome.REFUSED, "invalid_number"),
     404: Verdict(Outcome.REFUSED, "unsupported_number_type"),
     405: Verdict(Outcome.ACCOUNT, "low_credit"),
-    406: Verdict(Outcome.REFUSED, "recipient_opted_out"),
+    406: Verdict(Outcome.REFUSED, "recipient_opted_out", suppress=True),
     407: Verdict(Outcome.REFUSED, "could_not_route"),
-    # Nigeria: promotions from 20:00 to 08:00, or a number on the register.
+    # Nigeria: promotions from 20:00 to 08:00, or a number on the register. Which of the two is not said, so it
+    # suppresses nobody.
     409: Verdict(Outcome.REFUSED, "do_not_disturb"),
     500: Verdict(Outcome.NOT_SENT, "system_error"),
     501: Verdict(Outcome.NOT_SENT, "gateway_error"),

@@ -37,7 +37,7 @@ from sema_sms_worker.handlers.routing import Going, Router
 from sema_sms_worker.rules import facts as told
 from sema_sms_worker.rules import jobs as rules
 from sema_sms_worker.rules.jobs import TEST
-from sema_sms_worker.rules.outcomes import ELSEWHERE, HELD, RetryPolicy, conclude
+from sema_sms_worker.rules.outcomes import ELSEWHERE, HELD, RetryPolicy, conclude, opt_out
 from sema_sms_worker.rules.routing import bonded
 
 log = get_logger()
@@ -163,7 +163,7 @@ class Attempts:
                 _Attempted(job, span, outcome, self._conclude(way, job, outcome, at))
                 for job, span, outcome in zip(jobs, spans, outcomes, strict=True)
             ]
-            ended = await self._record(made)
+            ended = await self._record(way, made)
             fault("sender.after_commit")
             for each in made:
                 each.span.set("aggregator", way.name)
@@ -207,7 +207,7 @@ class Attempts:
         finally:
             health.ended(way.name, call, outcomes)
 
-    async def _record(self, made: Sequence[_Attempted]) -> set[UUID]:
+    async def _record(self, way: Way, made: Sequence[_Attempted]) -> set[UUID]:
         """Write the outcomes; the ids of the messages that ended."""
         noted = Noted(
             [each.record for each in made if isinstance(each.record, Sent)],
@@ -217,7 +217,7 @@ class Attempts:
         if noted.sent or noted.unfinished or noted.unclaimed:
             await self._gathering.note(noted)
         endings = [
-            Ending(each.record, each.job.billing_account_id)
+            Ending(each.record, each.job.billing_account_id, opt_out(each.job, way.name, each.outcome))
             for each in made
             if isinstance(each.record, Ended)
         ]

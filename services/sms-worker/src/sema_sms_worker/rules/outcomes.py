@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sema_aggregators import Outcome, SubmitOutcome
+from sema_common.messages.store.optouts import OptOut
 from sema_common.messages.store.outcomes import Ended, Sent, Unfinished
 from sema_common.wire.sms import SmsJob
 from sema_sms_worker.rules import doubt
@@ -83,6 +84,13 @@ def conclude(
 
 def _failed(job: SmsJob, route: str, code: str, detail: str, at: datetime) -> Ended:
     return Ended(job.message_id, job.attempt, job.tenant_id, "failed", code, detail, at, route)
+
+
+def opt_out(job: SmsJob, route: str, outcome: SubmitOutcome) -> OptOut | None:
+    """What an aggregator has said of the recipient by refusing the message."""
+    if not outcome.suppress:
+        return None
+    return OptOut(job.tenant_id, job.account_id, job.to, route, outcome.code)
 
 
 UNSUPPORTED: Final = ("unsupported_type", "no route carries this message")

@@ -1,0 +1,10 @@
+"""sms-worker and dlr-processor add the opt-outs that aggregators report."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0021"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
