@@ -23,7 +23,7 @@ from sema_dlr_processor.loops import (
 )
 from sema_dlr_processor.settings import Settings
 
-SCHEMA_REVISION: Final = "0021"
+SCHEMA_REVISION: Final = "0022"
 
 
 async def open_room(room: Room, settings: Settings) -> None:

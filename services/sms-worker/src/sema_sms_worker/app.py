@@ -35,7 +35,7 @@ from sema_sms_worker.settings import Settings
 POLL_SECONDS: Final = 5.0
 PURGE_SECONDS: Final = 3600.0
 
-SCHEMA_REVISION: Final = "0021"
+SCHEMA_REVISION: Final = "0022"
 
 
 async def open_room(room: Room, settings: Settings) -> None:
