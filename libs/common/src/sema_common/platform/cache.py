@@ -12,14 +12,18 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from prometheus_client import Counter
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sema_common.platform.imports import without
 from sema_common.values.errors import CacheUnavailable
+
+# The client would load the metrics SDK, which comes with the one for traces: 2 MB each.
+with without("opentelemetry.metrics", "opentelemetry.sdk.metrics"):
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import RedisError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
 
 TIMEOUT_SECONDS: Final = 0.1
 """What a request may lose to Redis; the client's own default of 5 s and 10 retries would cost a minute."""
