@@ -23,7 +23,8 @@ from rich.table import Table
 
 from deploy.local.layout import ROOT
 from tests.kit.stores import HOME_VARIABLE, Home
-from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant
 
 TEST_SECONDS: Final = 180
 
