@@ -5,7 +5,7 @@ import re
 from deploy.local.layout import ROOT
 from tests.faults.points import ALL
 
-_POINT = re.compile(r'fault\("([a-z_.]+)"\)')
+_POINT = re.compile(r'fault\("([a-z_.]+)"[,)]')
 
 
 def test_the_matrix_covers_every_fault_point() -> None:

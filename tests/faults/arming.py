@@ -23,9 +23,9 @@ class Points:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
 
-    def arm(self, point: str, action: Action, nth: int = 1, times: int = 1) -> Arm:
-        """From now on the point acts at its nth hit, `times` times."""
-        arm = Arm(str(next(_IDS)), point, action, nth, times)
+    def arm(self, point: str, action: Action, nth: int = 1, times: int = 1, about: str = "") -> Arm:
+        """From now on the point acts at its nth hit (by what is `about` this), `times` times."""
+        arm = Arm(str(next(_IDS)), point, action, nth, times, about)
         self._arms[arm.id] = arm
         self._write()
         return arm

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aio_pika
@@ -16,6 +18,9 @@ from deploy.local.services import SERVICES
 from tests.faults.case import Case
 from tests.faults.scene import IN_HAND, Injection, Scene
 from tests.kit.client import eventually
+
+DELIVERIES: Final = 6
+"""RabbitMQ's count of returns passes the limit of five."""
 
 DRAIN_SECONDS: Final = 28.0
 """25 s for what closes in order, and what the watchdog allows on top (`sema_common.platform.runtime`)."""
@@ -115,8 +120,56 @@ async def poison(scene: Scene, _: Injection) -> None:
         await db.close()
 
 
+async def killer(scene: Scene, injection: Injection) -> None:
+    """One message kills whichever sms-worker takes it in hand: a dead letter after six deliveries, which a crash is for
+    all that was in hand, and nothing else with it. Staff send it again once the defect is mended.
+    """
+    text = f"It kills {scene.rng.getrandbits(48):012x}"
+    arm = scene.points.arm("sender.before_claim", "kill", times=1_000, about=text)
+    message = await scene.client.send("+254712000009", text, lane="priority")
+    letter = await eventually(lambda: _letter(scene), 150.0)
+    assert scene.points.fired(arm) == DELIVERIES
+    assert (letter["reason"], letter["queue"]) == ("delivery_limit", "sms.priority")
+    assert message["id"] in letter["body"]
+    scene.points.disarm(arm)
+    injection.lifted()
+    await eventually(lambda: all_ready(scene), 60.0)
+    async with staff(scene) as http:
+        answer = await http.post(f"/v1/admin/dlq/sms.priority/messages/{letter['id']}/republish")
+        assert answer.status_code == 200, answer.text
+    await scene.client.reaches(message["id"], "delivered", seconds=30.0)
+
+
+async def _letter(scene: Scene) -> dict[str, Any]:
+    """The one letter since the scene began: several would be neighbours."""
+    db = await asyncpg.connect(scene.stack.env["DATABASE_URL"])
+    try:
+        rows = await db.fetch(
+            "SELECT id, queue, reason, convert_from(body, 'UTF8') AS body FROM core.dead_letters WHERE dead_at >= $1",
+            scene.since,
+        )
+    finally:
+        await db.close()
+    assert len(rows) == 1, [tuple(row.values()) for row in rows]
+    return dict(rows[0])
+
+
+@asynccontextmanager
+async def staff(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
+    """A member of staff, logged in."""
+    env = scene.stack.env
+    async with httpx.AsyncClient(base_url=env["SEMA_API_URL"], timeout=30.0) as http:
+        login = {"email": env["SEMA_STAFF_EMAIL"], "password": env["SEMA_STAFF_PASSWORD"]}
+        token = (await http.post("/v1/auth/login", json=login)).json()["access_token"]
+        http.headers["authorization"] = f"Bearer {token}"
+        yield http
+
+
 CASES: Final = (
     Case("F4 F5 F7", "each room killed -9 at a random instant", 20, each_killed, doubts=IN_HAND, short=True),
+    Case(
+        "F6", "one message kills its sms-worker six times", 20, killer, rate=20.0, doubts=DELIVERIES * IN_HAND
+    ),
     Case("F34", "each room told to end (SIGTERM)", 20, each_told_to_end, rate=20.0),
     Case("F35", "poison in four queues, 10 MB of it too", 10, poison, short=True),
 )

@@ -3,9 +3,10 @@
 `fault("sender.after_claim")` does nothing unless the room was started with FAULTS_DIR, which only a local or test
 environment accepts. Then the point looks into that directory: `armed.json` says what is to happen where, and
 may be replaced at any moment; `{id}.{n}` is written before an arm acts, so that it acts `times` times in all,
-whatever processes it kills, and so that a test can see that the point was reached.
+whatever processes it kills, and so that a test can see that the point was reached. An arm with `about` acts only where
+what is in hand speaks of it: one message that kills whoever touches it.
 
-    [{"id": "7", "point": "sender.after_claim", "action": "kill", "nth": 1, "times": 1}]
+    [{"id": "7", "point": "sender.after_claim", "action": "kill", "nth": 1, "times": 1, "about": ""}]
 
 kill    SIGKILL to this process              stop     SIGSTOP: somebody else has to wake it
 drop    every connection that this process has opened is cut, in both directions
@@ -37,13 +38,16 @@ class FaultInjected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Act at the `nth` time that a process comes by, and at each one after it, `times` times in all."""
+    """Act at the `nth` time that a process comes by (with what is `about` this), and at each one after it, `times`
+    times in all.
+    """
 
     id: str
     point: str
     action: Action
     nth: int = 1
     times: int = 1
+    about: str = ""
 
 
 class Faults:
@@ -55,11 +59,11 @@ class Faults:
         self._arms: list[Arm] = []
         self._hits: Counter[str] = Counter()
 
-    def hit(self, point: str) -> None:
-        """A process comes by."""
+    def hit(self, point: str, about: object) -> None:
+        """A process comes by, with this in hand."""
         self._look()
         for arm in self._arms:
-            if arm.point != point:
+            if arm.point != point or (arm.about and arm.about not in repr(about)):
                 continue
             self._hits[arm.id] += 1
             if self._hits[arm.id] >= arm.nth and self._claim(arm):
@@ -102,10 +106,10 @@ def enabled() -> bool:
     return _faults is not None
 
 
-def fault(point: str) -> None:
-    """A place in the story where a test may break it."""
+def fault(point: str, about: object = None) -> None:
+    """A place in the story where a test may break it. `about`: what is in hand there, looked at only by an arm."""
     if _faults is not None:
-        _faults.hit(point)
+        _faults.hit(point, about)
 
 
 def _act(action: Action, point: str) -> None:

@@ -15,8 +15,8 @@ class Proxy:
     """Forwards to `url`'s host.
 
     `cut()` drops every connection; `refuse` drops new ones; `swallow` forwards nothing in either direction
-    (half-open); `cut_after(word)` lets the next client message with that word through and drops the connection
-    before an answer.
+    (half-open), and after `mute()` the connections of that moment never do; `cut_after(word)` lets the next client
+    message with that word through and drops the connection before an answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -25,6 +25,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._word: bytes | None = None
+        self._muted: set[asyncio.StreamWriter] = set()
         self.refuse = False
         self.swallow = False
         self.cuts = 0
@@ -42,6 +43,9 @@ class Proxy:
     def cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    def mute(self) -> None:
+        self._muted |= self._writers
 
     def cut_after(self, word: bytes) -> None:
         self._word = word
@@ -79,7 +83,7 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, watch: bool) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
-                if self.swallow:
+                if self.swallow or writer in self._muted:
                     continue
                 writer.write(data)
                 await writer.drain()

@@ -134,9 +134,9 @@ async def test_a_statement_cancelled_by_the_server_is_unavailable_not_a_bug(db: 
 
 
 async def test_an_exhausted_pool_is_a_quick_no(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "ACQUIRE_SECONDS", 0.05)
     async with db.transaction(), db.transaction(), db.transaction():
-        with pytest.raises(Overloaded):
+        with monkeypatch.context() as patch, pytest.raises(Overloaded):
+            patch.setattr(pool, "ACQUIRE_SECONDS", 0.05)
             await db.fetchval("SELECT 1")
     assert await db.fetchval("SELECT 1") == 1
 
@@ -241,6 +241,21 @@ async def test_a_frozen_store_costs_no_more_than_the_time_given(
         proxy.swallow = False
         proxy.cut()
         assert await db.fetchval("SELECT 1") == 1
+
+
+async def test_half_open_connections_cost_one_transaction_and_not_one_each(
+    dsn: str, proxied: Callable[[str], Any]
+) -> None:
+    async with proxied(dsn) as proxy, Database.open(proxy.url, name="mute") as db:
+        async with db.transaction(), db.transaction(), db.transaction():
+            assert proxy.connections == 3
+        proxy.mute()
+        with pytest.raises(StoreUnavailable):
+            async with db.transaction(timeout=0.3):
+                pass
+        for _ in range(3):
+            async with db.transaction() as tx:
+                assert await tx.fetchval("SELECT 1") == 1
 
 
 async def test_a_read_only_store_is_not_writable_and_its_connections_are_dropped(dsn: str) -> None:

@@ -30,9 +30,9 @@ def arm(directory: Path, **changes: object) -> None:
     new.replace(directory / faults.ARMED)
 
 
-def acts(point: str = "here") -> bool:
+def acts(point: str = "here", about: object = None) -> bool:
     try:
-        fault(point)
+        fault(point, about)
     except FaultInjected:
         return True
     return False
@@ -65,6 +65,17 @@ def test_a_point_acts_at_its_nth_hit_and_only_as_often_as_it_may(armed: Path) ->
     assert [acts() for _ in range(6)] == [False, False, True, True, False, False]
     assert not acts("elsewhere")
     assert {path.name for path in armed.glob("1.*")} == {"1.0", "1.1"}
+
+
+def test_a_point_acts_only_by_what_it_is_about(armed: Path) -> None:
+    arm(armed, times=2, about="the letter")
+    assert [acts(about=about) for about in (None, ["another"], ["another", "the letter"])] == [
+        False,
+        False,
+        True,
+    ]
+    assert not acts()
+    assert acts(about="the letter")
 
 
 def test_what_was_done_is_remembered_beyond_the_process(armed: Path) -> None:

@@ -105,7 +105,7 @@ class Attempts:
 
     async def make(self, going: Going) -> list[SmsJob]:
         """Claim, submit, record, tell; the jobs that nobody has looked at."""
-        fault("sender.before_claim")
+        fault("sender.before_claim", going.jobs)
         way = going.way
         distinct = {id(choice): choice for choice in going.choices}  # a batch shares a few
         told_of = {key: choice.told for key, choice in distinct.items()}

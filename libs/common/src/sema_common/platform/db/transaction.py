@@ -45,7 +45,8 @@ class Transaction:
         """A connection on which BEGIN worked.
 
         After a restart the pool holds dead connections; nothing has been done on them, so the first one is
-        replaced without a word, and the rest expire with it.
+        replaced without a word, and the rest expire with it. They expire too when BEGIN had no answer in all the time
+        there was: half-open connections answer nothing, and without that each would cost somebody his whole patience.
         """
         for last in (False, True):
             conn = await self._db.acquire()
@@ -53,11 +54,15 @@ class Transaction:
             try:
                 await pg.start()
             except Exception as exc:
+                if isinstance(exc, TimeoutError):
+                    await self._db.expire()
                 failure = await self._db.give_back(conn, exc)
                 if failure is None or last:
                     raise failure or exc from exc
             except BaseException:
                 throw_away(conn)
+                if self._scope.expired():
+                    await self._db.expire()
                 await self._db.release(conn)
                 raise
             else:
