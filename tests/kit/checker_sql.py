@@ -104,7 +104,7 @@ RULES: Final = (
         LEFT JOIN core.accounts a ON a.id = m.account_id
         WHERE r.kind = 'refund'
         GROUP BY r.reference
-        HAVING count(*) > 1 OR max(m.cost) IS NULL OR sum(r.amount) > max(COALESCE(s.wholesale, m.cost))
+        HAVING count(*) > 1 OR max(m.cost) IS NULL OR sum(r.amount) <> max(COALESCE(s.wholesale, m.cost))
             OR NOT EXISTS (SELECT FROM orch.message_events e WHERE e.message_id = r.reference
                            AND e.status IN ('failed', 'expired'))
             OR (NOT bool_or(a.refund_undelivered)

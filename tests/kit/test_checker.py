@@ -258,6 +258,11 @@ async def test_a_bug_in_the_database_is_called_by_its_name(world: World, rule: s
     assert rule in await world.rules()
 
 
+async def test_a_refund_that_keeps_a_part_is_called_by_its_name(world: World) -> None:
+    await world.db.execute("UPDATE billing.credit_ledger SET amount = 0.5 WHERE kind = 'refund'")
+    assert "refunded_wrongly" in await world.rules()
+
+
 async def test_a_second_refund_is_called_by_its_name(world: World) -> None:
     await world.db.execute("ALTER TABLE billing.credit_ledger DROP CONSTRAINT credit_ledger_pkey")
     await _entry(world.db, world.account, "refund", world.bad, "0")
