@@ -1,6 +1,8 @@
 """Poison on each queue, from the room that sets it aside to the member of staff who mends it or gives it up."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -59,57 +61,69 @@ async def test_what_a_room_cannot_read_is_set_aside_at_once_with_its_reason(
     assert (await staff.post(f"{url}/discard")).json()["state"] == "discarded"
 
 
-async def poisoned(stack: Stack, shop: Shop, bus: Bus, to: str, mark: str) -> tuple[str, dict[str, Any]]:
-    """A message whose one job is unreadable; its id and the job as it should be."""
+@dataclass
+class Poisoned:
+    """A message whose one job is unreadable: the type that its letter goes by, and the job as it should be."""
+
+    message_id: str
+    mark: str
+    job: dict[str, Any]
+
+
+async def poisoned(stack: Stack, shop: Shop, bus: Bus, *numbers: str) -> list[Poisoned]:
+    """A message to each of these; nobody has read their jobs yet."""
     await stack.stop("sms-worker")
     try:
-        jobs: list[dict[str, Any]] = []
+        jobs: dict[str, dict[str, Any]] = {}
 
         async def take(delivery: Delivery[SmsJobs]) -> None:
-            jobs.extend(job.model_dump(mode="json") for job in delivery.message.jobs)
+            jobs.update({str(job.message_id): job.model_dump(mode="json") for job in delivery.message.jobs})
 
         async with bus.consume(SMS_NORMAL, [SmsJobs], take, prefetch=1):
-            message = await shop.api.send(to, "Your parcel is here.")
+            ids = [(await shop.api.send(to, "Your parcel is here."))["id"] for to in numbers]
 
-            async def look() -> dict[str, Any]:
-                found = [job for job in jobs if job["message_id"] == message["id"]]
-                assert found
-                return found[0]
+            async def taken() -> None:
+                assert set(ids) <= jobs.keys()
 
-            job = await eventually(look)
-        body = b'{"jobs": [{"message_id": "%s"}]}' % message["id"].encode()
-        await bus.publish_raw(SMS_NORMAL, body, type=mark, version=1, event_id=uuid4())
+            await eventually(taken)
+        found = [Poisoned(id_, f"odd.{uuid4().hex}", jobs[id_]) for id_ in ids]
+        for each in found:
+            body = b'{"jobs": [{"message_id": "%s"}]}' % each.message_id.encode()
+            await bus.publish_raw(SMS_NORMAL, body, type=each.mark, version=1, event_id=uuid4())
     finally:
         await stack.start("sms-worker")
-    return message["id"], job
+    return found
 
 
-async def test_a_poisoned_job_is_mended_and_its_message_delivered(
+async def test_a_poisoned_job_is_mended_and_delivered_or_given_up_with_one_refund(
     stack: Stack, shop: Shop, staff: httpx.AsyncClient, bus: Bus, number: Number
 ) -> None:
-    mark = f"odd.{uuid4().hex}"
-    message_id, job = await poisoned(stack, shop, bus, number(), mark)
-    letter = await kept(staff, SMS_NORMAL, mark)
+    mended, given_up = await poisoned(stack, shop, bus, number(), number())
+    await mend(staff, mended)
+    await give_up(staff, given_up)
+    await shop.api.reaches(mended.message_id, "delivered")
+    assert [kind for kind, _ in await shop.ledger(mended.message_id)] == ["charge"]
+    message = await shop.api.reaches(given_up.message_id, "failed")
+    assert message["error"]["code"] == "dead_lettered"
+    movements = await shop.ledger(given_up.message_id)
+    assert [kind for kind, _ in movements] == ["charge", "refund"]
+    assert sum(Decimal(amount) for _, amount in movements) == 0
+
+
+async def mend(staff: httpx.AsyncClient, one: Poisoned) -> None:
+    """Its letter with the job as it should be; another recipient is refused."""
+    letter = await kept(staff, SMS_NORMAL, one.mark)
     url = f"/v1/admin/dlq/{SMS_NORMAL}/messages/{letter['id']}/republish"
-    forged = {"payload": {"jobs": [job | {"to": "+254700000000"}]}, "type": "sms.jobs"}
+    forged = {"payload": {"jobs": [one.job | {"to": "+254700000000"}]}, "type": "sms.jobs"}
     refused = await staff.post(url, json=forged)
     assert [error["field"] for error in refused.json()["errors"]] == ["payload.jobs.0.to"]
-    mended = await staff.post(url, json={"payload": {"jobs": [job]}, "type": "sms.jobs"})
-    assert mended.status_code == 200, mended.text
-    await shop.api.reaches(message_id, "delivered")
+    answer = await staff.post(url, json={"payload": {"jobs": [one.job]}, "type": "sms.jobs"})
+    assert answer.status_code == 200, answer.text
 
 
-async def test_a_discarded_job_ends_its_message_with_one_refund(
-    stack: Stack, shop: Shop, staff: httpx.AsyncClient, bus: Bus, number: Number
-) -> None:
-    before = await shop.balance()
-    mark = f"odd.{uuid4().hex}"
-    message_id, _ = await poisoned(stack, shop, bus, number(), mark)
-    letter = await kept(staff, SMS_NORMAL, mark)
+async def give_up(staff: httpx.AsyncClient, one: Poisoned) -> None:
+    """Discarded, and once more."""
+    letter = await kept(staff, SMS_NORMAL, one.mark)
     for _ in range(2):
         answer = await staff.post(f"/v1/admin/dlq/{SMS_NORMAL}/messages/{letter['id']}/discard")
         assert answer.json()["state"] == "discarded"
-    message = await shop.api.reaches(message_id, "failed")
-    assert message["error"]["code"] == "dead_lettered"
-    assert await shop.balance() == before
-    assert [kind for kind, _ in await shop.ledger(message_id)] == ["charge", "refund"]
