@@ -15,7 +15,8 @@ Inject = Callable[[Scene, Injection], Awaitable[None]]
 class Case:
     """`within`: seconds from the end of the fault to the delivery of a message that is sent then.
 
-    `rate`: messages a second meanwhile. `doubts`: messages that may be in doubt afterwards, `known`: what else the
+    `rate`: messages a second meanwhile, which a machine that does other work besides still carries: a backlog of its
+    own would read as a slow recovery. `doubts`: messages that may be in doubt afterwards, `known`: what else the
     checker is told. `short`: part of `make test` too. `apart`: never in a story with others, whose witness it ends.
     """
 
@@ -23,7 +24,7 @@ class Case:
     injected: str
     within: float
     inject: Inject
-    rate: float = 60.0
+    rate: float = 25.0
     doubts: int = 0
     short: bool = False
     apart: bool = False
