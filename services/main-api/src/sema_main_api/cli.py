@@ -6,6 +6,7 @@ who may call what.
     python -m sema_main_api.cli staff create --email ops@example.com --password -
     python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
     python -m sema_main_api.cli history compare --since 2026-11-20T00:00:00Z
+    python -m sema_main_api.cli secrets rotate
     python -m sema_main_api.cli openapi write docs/openapi.json
     python -m sema_main_api.cli roles write docs/roles.md
 
@@ -42,6 +43,7 @@ from sema_main_api.http import roles
 from sema_main_api.http.openapi import document
 from sema_main_api.http.passwords import MAX_LENGTH, MIN_LENGTH, hash_password
 from sema_main_api.http.store import Audit, write_audit
+from sema_main_api.secrets import rotating
 from sema_main_api.settings import Settings
 from sema_main_api.users import people
 
@@ -122,6 +124,16 @@ async def compare_history(args: argparse.Namespace, _: Settings, db: Database) -
     return {"SEMA_DIFFERENT": str(found)}
 
 
+async def rotate_secrets(_: argparse.Namespace, settings: Settings, db: Database) -> Result:
+    """Once it has succeeded, the older of SECRETS_KEYS open nothing that is kept: they may be taken away everywhere."""
+    done = await rotating.rotate(db, SecretBox(settings.secrets_keys), _operator())
+    for each in done.unreadable:
+        print(f"none of SECRETS_KEYS opens {each}", file=sys.stderr)
+    if done.unreadable:
+        raise Refused("secrets_unreadable", f"{len(done.unreadable)} secrets need a key that is not there.")
+    return {"SEMA_SEALED": str(sum(done.sealed.values()))}
+
+
 def openapi_text() -> str:
     """The document that /openapi.json serves, one key a line, so that a change can be read in a diff."""
     return json.dumps(document(OPERATIONS, version(), WEBHOOKS), indent=2, ensure_ascii=False) + "\n"
@@ -174,6 +186,13 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--until", type=_time, default=now(), help="RFC 3339")
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(command=compare_history, rebuild=verb == "rebuild")
+
+    secrets = things.add_parser("secrets", help="what is sealed at rest")
+    command = secrets.add_subparsers(required=True, metavar="rotate").add_parser(
+        "rotate", help="seal all anew"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(command=rotate_secrets)
 
     _write(things, "openapi", "the OpenAPI document", openapi_text)
     _write(things, "roles", "the table of who may call what", roles_text)

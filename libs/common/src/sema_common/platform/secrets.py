@@ -38,6 +38,13 @@ class SecretBox:
         except InvalidToken:
             raise ValueError("none of the keys opens this secret") from None
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same text, sealed with the newest key; ValueError when none of the keys opens it."""
+        try:
+            return self._fernet.rotate(sealed)
+        except InvalidToken:
+            raise ValueError("none of the keys opens this secret") from None
+
 
 def signing_keys(text: str) -> list[Ed25519PrivateKey]:
     """Keys out of their setting: PKCS #8 PEMs in base64, comma separated; ValueError for anything else."""

@@ -95,7 +95,9 @@ class Key(Answer):
 class NewKey(Key):
     """`secret` is the key itself. This is the only time that it is shown."""
 
-    secret: str = Field(repr=False)
+    secret: str = Field(
+        default="", repr=False, description="Missing where an Idempotency-Key replays the answer."
+    )
 
 
 class KeyList(ListAnswer):

@@ -147,9 +147,10 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": _responses(operation, schemas),
     }
-    if operation.body is not None:
-        content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
-        content |= {kind: {"schema": _TABLES[kind]} for kind in operation.csv}
+    if operation.body is not None or operation.csv:
+        content = {kind: {"schema": _TABLES[kind]} for kind in operation.csv}
+        if operation.body is not None:
+            content = {"application/json": {"schema": schemas[operation.body, "validation"]}} | content
         described["requestBody"] = {"required": True, "content": content}
     if operation.public:
         described["security"] = []
@@ -246,11 +247,11 @@ def _problems(operation: Operation) -> dict[int, str]:
         add(403, "`forbidden`, `insufficient_scope`")
     if "{" in operation.path:
         add(404, "`not_found`")
-    if operation.body is not None:
+    if operation.body is not None or operation.csv:
         add(400, "`malformed_body`")
         add(413, f"`body_too_large`: over {operation.max_body} bytes")
         add(415, "`unsupported_media_type`")
-    if operation.body is not None or operation.query is not None:
+    if operation.body is not None or operation.csv or operation.query is not None:
         add(422, "`validation_failed`")
     if operation.query is not None and "cursor" in operation.query.model_fields:
         add(400, "`invalid_cursor`")

@@ -37,6 +37,9 @@ SCOPES: Final = (
 MAX_BODY: Final = 1 << 20
 """1 MB, unless an operation says otherwise."""
 
+TABLES: Final = ("text/csv", "multipart/form-data")
+"""How a table is taken: as it is, or as the one part of a form."""
+
 Handler = Callable[..., Awaitable[Response]]
 
 

@@ -169,7 +169,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/v1/suppressions/export", export, "All suppressions as CSV", _TAG,
-        scope="contacts:read", answers={200: None},
+        scope="contacts:read", produces="text/csv",
     ),
     Operation(
         "GET", "/v1/suppressions/{id}", read, "Read a suppression", _TAG,

@@ -59,7 +59,9 @@ class Webhook(Answer):
 class NewWebhook(Webhook):
     """`secret` verifies signatures (Standard Webhooks). This is the only time that it is shown."""
 
-    secret: str = Field(repr=False)
+    secret: str = Field(
+        default="", repr=False, description="Missing where an Idempotency-Key replays the answer."
+    )
 
 
 class WebhookList(ListAnswer):

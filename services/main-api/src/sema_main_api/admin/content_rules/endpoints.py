@@ -268,6 +268,7 @@ OPERATIONS = (
         staff=STAFF,
         body=schemas.DryRun,
         answers={200: schemas.DryRunAnswer},
+        problems={404: "`not_found`: a rule to change or remove"},
         description="Judges the latest messages, campaigns and refused texts by the rules as they would be. Changes "
         "nothing; samples are masked.",
     ),
@@ -282,7 +283,7 @@ OPERATIONS = (
         staff=STAFF_ADMINS,
         body=schemas.ApplyChanges,
         answers={200: schemas.Applied},
-        problems=_PROBLEMS,
+        problems={**_PROBLEMS, 404: "`not_found`: a rule to change or remove"},
     ),
     Operation(
         *("POST", "/v1/admin/content-rules/explain", explain, "Explain the verdict on a text", _TAG),

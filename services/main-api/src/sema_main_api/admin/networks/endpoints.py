@@ -19,7 +19,7 @@ from sema_main_api.http.paging import Pager
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response, no_content
-from sema_main_api.http.routing import STAFF, STAFF_ADMINS, Operation
+from sema_main_api.http.routing import STAFF, STAFF_ADMINS, TABLES, Operation
 from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.http.uploads import csv_pieces
 
@@ -208,13 +208,13 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", f"{_PATH}/export", export, "The MNO registry as CSV", _TAG,
-        staff=STAFF, query=schemas.ExportMnoPrefixes, answers={200: None},
+        staff=STAFF, query=schemas.ExportMnoPrefixes, produces="text/csv",
     ),
     Operation(
         "POST", f"{_PATH}/import", import_, "Take the MNO registry from CSV", _TAG,
         staff=STAFF_ADMINS, query=schemas.ImportMnoPrefixes, answers={200: schemas.ImportedMnoPrefixes},
-        problems={409: "`registry_empty`", 415: "`unsupported_media_type`"},
-        description="`text/csv` or a form with one file: country_iso2, country_code, prefix_e164_digits, mno, source "
+        csv=TABLES, problems={409: "`registry_empty`"},
+        description="Columns: country_iso2, country_code, prefix_e164_digits, mno, source "
         "(curated where it is missing), note. `?dry_run=true` shows what would change.",
     ),
     Operation(

@@ -22,7 +22,7 @@ from sema_main_api.http.paging import Pager
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
-from sema_main_api.http.routing import STAFF, STAFF_ADMINS, Operation
+from sema_main_api.http.routing import STAFF, STAFF_ADMINS, TABLES, Operation
 from sema_main_api.http.store import Audit, write_audit
 from sema_main_api.http.uploads import csv_pieces
 
@@ -224,13 +224,13 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", f"{_PATH}/export", export, "The price list as CSV", _TAG,
-        staff=STAFF, answers={200: None},
+        staff=STAFF, produces="text/csv",
     ),
     Operation(
         "POST", f"{_PATH}/import", import_, "Take prices from CSV", _TAG,
         staff=STAFF_ADMINS, query=schemas.ImportPrices, answers={200: schemas.ImportedPrices},
-        problems={415: "`unsupported_media_type`"},
-        description="`text/csv` or a form with one file. Columns: account_id, tier, account_type, country, mno, "
+        csv=TABLES,
+        description="Columns: account_id, tier, account_type, country, mno, "
         "min_segments, currency, price, valid_from, valid_to; all but country and price may be missing. "
         "`?dry_run=true` shows what would change.",
     ),

@@ -6,7 +6,7 @@ from sema_main_api.contacts import schemas
 from sema_main_api.contacts.endpoints import contacts, jobs, lists
 from sema_main_api.contacts.endpoints.deps import Deps as Deps
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.routing import WRITERS, Operation
+from sema_main_api.http.routing import TABLES, WRITERS, Operation
 
 _LISTS: Final = "Contact lists"
 _READ: Final = "contacts:read"
@@ -32,7 +32,7 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/v1/contact-lists/{id}/contacts", contacts.add, "Add contacts, as JSON or as CSV", _LISTS,
         scope=_WRITE, roles=WRITERS, creates=True, body=schemas.AddContacts, answers={202: schemas.Added},
-        max_body=contacts.MAX_UPLOAD, csv=("text/csv", "multipart/form-data"),
+        max_body=contacts.MAX_UPLOAD, csv=TABLES,
         description="JSON: up to 10,000 contacts, 1 MB. CSV, as `text/csv` or as the one part of a form: up to "
         "1,000,000 rows, 256 MB, UTF-8; the first row names the columns: `phone`, `name` if wanted, every other one "
         "becomes an attribute. Rows for the same number are merged and counted. All rows are stored, or none; then "
@@ -57,7 +57,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/v1/contact-lists/{id}/export", contacts.export, "All contacts as CSV", _LISTS,
-        scope=_READ, query=schemas.ExportQuery, answers={200: None},
+        scope=_READ, query=schemas.ExportQuery, produces="text/csv",
         description="Safe to open in a spreadsheet, and taken again by an upload.",
     ),
     Operation(
