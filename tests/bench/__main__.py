@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, campaign, contacts, content, journey, keys, reports, routing, submit
+from tests.bench import accept, campaign, contacts, content, journey, keys, login, reports, routing, submit
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -22,6 +22,7 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "accept": accept.singles,
     "latency": accept.latency,
     "batch": accept.batches,
+    "login": login.beside_sends,
     "submit": submit.submits,
     "routing": routing.routed,
     "dlr-webhook": reports.taken,
