@@ -49,6 +49,7 @@ async def test_every_grant_is_declared_and_every_declared_grant_is_there(databas
 
 @pytest.mark.parametrize("role", [*ROLES, "sema_owner", "sema_migrator"])
 async def test_no_role_can_step_over_the_walls(database: TestDatabase, role: str) -> None:
+    """ASVS 8.2.1, ASVS 13.2.2."""
     async with Database.open(database.owner_dsn, name="owner") as db:
         row = await db.fetchrow(
             "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin FROM pg_roles WHERE rolname = $1",

@@ -78,6 +78,7 @@ async def test_every_table_with_tenants_is_walled_even_against_its_owner(databas
 
 
 async def test_a_tenant_sees_its_own_rows_only(database: TestDatabase, tenants: tuple[UUID, UUID]) -> None:
+    """OWASP API1:2023, ASVS 8.4.1."""
     async with (
         Database.open(database.owner_dsn, name="owner") as owner,
         Database.open(database.dsn(API), name="api") as api,
@@ -93,6 +94,7 @@ async def test_a_tenant_sees_its_own_rows_only(database: TestDatabase, tenants: 
 
 
 async def test_without_a_tenant_nothing_is_seen(database: TestDatabase, tenants: tuple[UUID, UUID]) -> None:
+    """ASVS 8.4.1."""
     async with (
         Database.open(database.owner_dsn, name="owner") as owner,
         Database.open(database.dsn(API), name="api", max_size=1) as api,

@@ -110,7 +110,10 @@ def exit_codes(stack: Stack, name: str) -> list[int]:
 
 
 async def test_no_log_holds_a_number_a_text_or_a_secret(stack: Stack, shop: Shop, number: Number) -> None:
-    """Everything that this run has sent so far, and canaries on the ways that go wrong, against every log."""
+    """Everything that this run has sent so far, and canaries on the ways that go wrong, against every log.
+
+    ASVS 16.2.5.
+    """
     canary = f"canary {secrets.token_hex(8)}"
     hook = await shop.hook()
     to = number()

@@ -100,6 +100,7 @@ async def test_get_carries_its_report_in_the_query(http: httpx.AsyncClient, brok
 async def test_a_wrong_token_or_name_is_not_found_and_not_repeated(
     http: httpx.AsyncClient, broker: Broker, path: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """OWASP API10:2023."""
     answer = await http.post(path, content=b"{}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"

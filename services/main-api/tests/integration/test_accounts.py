@@ -64,6 +64,7 @@ async def test_a_new_key_works_until_it_is_revoked(
 
 
 async def test_a_secret_is_never_replayed(client: httpx.AsyncClient, account: Opened, log_in: LogIn) -> None:
+    """ASVS 13.3.1."""
     owner = await log_in(account) | {"idempotency-key": "once"}
     first = await client.post("/v1/api-keys", json={"name": "CI"}, headers=owner)
     second = await client.post("/v1/api-keys", json={"name": "CI"}, headers=owner)

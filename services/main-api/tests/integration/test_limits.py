@@ -74,6 +74,7 @@ async def test_the_lanes_have_quotas_of_their_own(limits: Limits) -> None:
 
 
 async def test_an_account_is_limited_over_all_of_its_keys(limits: Limits) -> None:
+    """OWASP API4:2023."""
     who = caller()
     assert await passed(limits, who, 40) == 40
     assert await passed(limits, replace(who, key_id=uuid4()), 40) <= 14

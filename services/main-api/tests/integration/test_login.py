@@ -69,7 +69,7 @@ async def test_wrong_password_unknown_and_disabled_users_get_one_answer(
 async def test_an_unknown_user_takes_as_long_as_a_wrong_password(
     client: httpx.AsyncClient, owner: UUID
 ) -> None:
-    """Both cost one hash; the answer for nobody must not be quicker. (Generous: this machine is shared.)"""
+    """Both cost one hash; the answer for nobody must not be quicker. (Generous: this machine is shared.) ASVS 6.3.8."""
 
     async def seconds(email: str) -> float:
         started = time.perf_counter()
@@ -100,6 +100,7 @@ async def test_a_body_of_another_shape_is_refused_before_anything_is_hashed(
 
 
 async def test_the_sixth_failure_in_a_row_has_to_wait(client: httpx.AsyncClient, owner: UUID) -> None:
+    """OWASP API2:2023, ASVS 6.3.1."""
     for _ in range(5):
         assert (await login(client, password="wrong horse battery")).status_code == 401
     blocked = await login(client)
@@ -124,6 +125,7 @@ async def test_without_redis_nobody_logs_in(serve: Callable[..., Any], owner: UU
 async def test_a_weaker_hash_is_made_anew_at_the_next_login(
     client: httpx.AsyncClient, pipeline: Database, owner: UUID
 ) -> None:
+    """ASVS 11.4.2."""
     import argon2
 
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -196,6 +198,7 @@ async def test_a_token_with_another_claim_is_refused(
 async def test_a_token_of_another_algorithm_or_key_is_refused(
     client: httpx.AsyncClient, settings: dict[str, Any], owner: UUID
 ) -> None:
+    """OWASP API2:2023, ASVS 9.1.2."""
     [key] = signing_keys(settings["jwt_private_key"])
     kid = {"kid": _kid(Tokens([key], "sema-link", "sema-api", timedelta(minutes=5)))}
     public = key.public_key().public_bytes_raw().hex()

@@ -18,6 +18,7 @@ Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 async def test_every_route_that_is_served_is_documented_and_the_other_way_round(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """OWASP API9:2023."""
     served: list[str] = []
 
     def edge(routes: list[Route], *more: Any) -> Edge:

@@ -71,6 +71,7 @@ async def test_a_refresh_token_becomes_new_tokens_that_work(client: httpx.AsyncC
 async def test_a_refresh_token_used_again_ends_its_session_and_no_other(
     client: httpx.AsyncClient, owner: UUID
 ) -> None:
+    """OWASP API2:2023, ASVS 10.4.5."""
     stolen, other = await logged_in(client), await logged_in(client)
     second = (await refresh(client, stolen["refresh_token"])).json()
     third = (await refresh(client, second["refresh_token"])).json()
@@ -221,6 +222,7 @@ async def test_with_a_second_factor_the_password_alone_opens_nothing(
 
 
 async def test_a_code_works_once(client: httpx.AsyncClient, owner: UUID) -> None:
+    """ASVS 6.5.1."""
     totp, _ = await set_up(client, await logged_in(client))
     code = totp.at(time.time() + 29)
     answers = await asyncio.gather(login(client, code=code), login(client, code=code))

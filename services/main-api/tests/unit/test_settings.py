@@ -28,6 +28,7 @@ def test_production_is_what_is_assumed() -> None:
 
 
 def test_production_refuses_webhooks_to_its_own_machine() -> None:
+    """OWASP API8:2023."""
     with pytest.raises(ValidationError, match="WEBHOOKS_ALLOW_LOOPBACK must be off in production"):
         Settings(**GOOD, webhooks_allow_loopback=True)
     assert Settings(**GOOD, environment="local", webhooks_allow_loopback=True).webhooks_allow_loopback

@@ -91,6 +91,7 @@ async def test_a_url_that_is_not_public_is_not_even_resolved(url: str) -> None:
 async def test_a_name_that_leads_inside_is_refused_when_dialled(
     addresses: list[str], allow_loopback: bool
 ) -> None:
+    """OWASP API7:2023, ASVS 1.3.6."""
     if allow_loopback and addresses in (["127.0.0.1"], ["::1"], ["93.184.216.34", "127.0.0.1"]):
         addresses = ["10.0.0.1"]
     answer = await post("https://rebinds.example/", resolver=Names(addresses), allow_loopback=allow_loopback)

@@ -65,6 +65,7 @@ def subscriber(*endpoints: Endpoint) -> Subscriber:
 def test_signatures_are_those_of_the_reference(
     secret: str, id_: str, timestamp: int, body: str, signature: str
 ) -> None:
+    """ASVS 4.1.5."""
     assert rules.signature([rules.signing_key(secret)], id_, timestamp, body.encode()) == signature
 
 

@@ -142,6 +142,7 @@ async def test_a_limit_is_not_taken_from_under_what_is_owed(
 async def test_a_suspended_account_reads_on_and_sends_nothing_until_it_is_let_in_again(
     client: httpx.AsyncClient, admin: Headers, staff: Staff, account: Opened, auth: Headers, owner: Database
 ) -> None:
+    """OWASP API6:2023."""
     path, support = f"{PATH}/{account.account_id}", await staff("staff_support")
     assert (await client.post("/v1/messages", headers=auth, json=SEND)).status_code == 202
     assert (await client.post(f"{path}/suspend", headers=support, json=WHY)).json()["status"] == "suspended"

@@ -44,6 +44,7 @@ async def test_an_invited_member_of_staff_joins_by_the_mail_and_is_shut_out_at_o
 
 
 async def test_the_last_admin_stays(client: httpx.AsyncClient, staff: Staff) -> None:
+    """ASVS 8.2.1."""
     admin = await staff()
     (me,) = (await client.get(PATH, headers=admin)).json()["data"]
     for change in ({"role": "staff_support"}, {"disabled": True}):

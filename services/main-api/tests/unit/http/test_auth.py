@@ -195,6 +195,7 @@ async def test_what_cannot_be_a_token_is_refused_without_a_query(
 
 
 async def test_a_key_that_was_revoked_here_is_out_at_once(store: Store, authenticator: Authenticator) -> None:
+    """OWASP API2:2023."""
     header = new_key(store)
     caller = await authenticator.find(header)
     assert isinstance(caller, Caller)

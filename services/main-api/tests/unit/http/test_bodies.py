@@ -65,6 +65,7 @@ def test_what_is_not_json_is_malformed(raw: bytes) -> None:
     ],
 )  # fmt: skip
 def test_json_of_another_shape_is_refused_field_by_field(raw: bytes, errors: dict[str, str]) -> None:
+    """OWASP API3:2023, ASVS 15.3.3."""
     found = refused(raw)
     assert (found.status, found.code) == (422, "validation_failed")
     assert {error.field: error.code for error in found.errors} == errors

@@ -82,6 +82,7 @@ def code_of(response: httpx.Response) -> str:
 async def test_a_request_gets_its_answer_and_the_headers_that_every_answer_bears(
     client: httpx.AsyncClient,
 ) -> None:
+    """OWASP API8:2023, ASVS 3.4.3."""
     response = await client.post("/v1/notes", json={"text": "hi"})
     assert response.status_code == 200
     assert response.json()["text"] == "hi"
@@ -244,6 +245,7 @@ async def call(
 
 @pytest.mark.parametrize("where", ["/v1/notes?key={key}", "/v1/notes/{key}", "/nowhere?x=y&token={key}"])
 async def test_a_key_in_a_url_is_refused_and_its_owner_told(client: httpx.AsyncClient, where: str) -> None:
+    """ASVS 14.2.1."""
     key = api_key("live").text
     response = await client.get(where.format(key=key))
     assert (response.status_code, code_of(response)) == (400, "credentials_in_url")
@@ -262,6 +264,7 @@ async def test_pages_of_known_origins_may_call(client: httpx.AsyncClient) -> Non
 
 
 async def test_pages_of_other_origins_may_not(client: httpx.AsyncClient) -> None:
+    """OWASP API8:2023, ASVS 3.4.2."""
     response = await client.options("/v1/notes", headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in response.headers
 

@@ -78,6 +78,7 @@ def test_memory_is_bounded_by_one_row() -> None:
 
 @given(st.text(st.characters(codec="utf-8"), max_size=10))
 def test_no_cell_that_is_written_is_a_formula(cell: str) -> None:
+    """ASVS 1.2.10."""
     assert not harmless(cell).startswith(("=", "+", "-", "@", "\t", "\r", "\x00"))
     written = write([["phone", cell]]).removesuffix("\r\n").removeprefix("phone,")
     assert written == cell or (written[0], written[-1]) == ('"', '"')
