@@ -4,10 +4,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from asyncpg import DataError
 
 from sema_common.platform import db as platform_db
 from sema_common.platform.db import Database, Tx
@@ -78,6 +81,35 @@ async def test_json_goes_in_and_out_as_python_values(db: Database) -> None:
     assert row is not None
     assert row["one"] == {**value, "id": str(value["id"])}
     assert row["many"] == [row["one"], None]
+
+
+async def test_money_and_times_go_in_and_out_exactly(db: Database) -> None:
+    amounts = [Decimal(text) for text in ("0.8000", "-0.0001", "99999999999999.9999", "1E+3", "0")]
+    found = await db.fetchval("SELECT $1::numeric[]", [*amounts, None])
+    assert found == [*amounts, None]
+    assert (
+        await db.fetchval("SELECT 12.5000::numeric(18, 4)::text || ' ' || $1::numeric", amounts[0])
+        == "12.5000 0.8000"
+    )
+    moments = [
+        datetime(2026, 11, 21, 8, 2, 29, 123456, UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999999, UTC),
+        datetime(2026, 11, 21, 11, 2, 29, tzinfo=timezone(timedelta(hours=3))),
+        datetime(9999, 12, 31, tzinfo=UTC),
+    ]
+    row = await db.fetchrow(
+        "SELECT $1::timestamptz[] AS moments, $1[3]::text AS text, $2::timestamptz AS none", moments, None
+    )
+    assert row is not None
+    assert row["moments"] == moments
+    assert all(moment.tzinfo is UTC for moment in row["moments"])
+    assert row["text"].startswith("2026-11-21 ")
+    assert row["none"] is None
+
+
+async def test_a_time_without_a_zone_is_no_argument(db: Database) -> None:
+    with pytest.raises(DataError):
+        await db.fetchval("SELECT $1::timestamptz", datetime(2026, 11, 21))  # noqa: DTZ001 - that is the point
 
 
 async def test_violations_pass_through_under_their_names(db: Database) -> None:

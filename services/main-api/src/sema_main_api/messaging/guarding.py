@@ -14,6 +14,7 @@ from sema_common.messages.store.accepting import NewMessage
 from sema_common.platform.batching import GroupCommit
 from sema_common.platform.cache import Cache
 from sema_common.values.errors import CacheUnavailable, Overloaded, Refused
+from sema_main_api.http.rules import NO_BOUNDS
 from sema_main_api.messaging import metrics
 from sema_main_api.messaging.rules.guarding import (
     KEPT,
@@ -187,5 +188,6 @@ class Guards:
 def _asks(caller: Guarded, messages: Iterable[NewMessage]) -> list[Ask]:
     """What each message takes; nothing at all where the account has no guard."""
     bounds = bounds_of(caller)
-    asks = [tuple(wants(caller, bounds, message)) for message in messages]
-    return asks if any(asks) else []
+    if bounds == NO_BOUNDS:
+        return []
+    return [tuple(wants(caller, bounds, message)) for message in messages]

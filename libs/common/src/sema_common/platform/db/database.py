@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, LiteralString
 
 import asyncpg
@@ -31,6 +33,9 @@ KEEPALIVE: Final = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10"
 
 MAX_CONNECTION_QUERIES: Final = 200_000
 """Bounds a connection's age by its use: after a failover or a change of plans no session lives for ever."""
+
+_YEAR_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 _ACQUIRE = Histogram("sema_db_acquire_seconds", "Wait for a connection", ["pool"])
 _TRANSACTION = Histogram("sema_db_transaction_seconds", "BEGIN to the answer to COMMIT", ["pool"])
@@ -211,6 +216,20 @@ async def _prepare_session(conn: Any) -> None:
         await conn.set_type_codec(
             name, schema="pg_catalog", encoder=_encode_json, decoder=from_json, format="text"
         )
+    # The library's own take three times and twice as long: 1.2 and 0.9 µs a value, five of them in an accepted message.
+    await conn.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=Decimal, format="text")
+    await conn.set_type_codec(
+        "timestamptz", schema="pg_catalog", encoder=_encode_time, decoder=_decode_time, format="tuple"
+    )
+
+
+def _encode_time(moment: datetime) -> tuple[int]:
+    """Microseconds since 2000, as Postgres keeps them; a time without a zone is an error, not local time."""
+    return ((moment - _YEAR_2000) // _MICROSECOND,)
+
+
+def _decode_time(microseconds: tuple[int]) -> datetime:
+    return _YEAR_2000 + timedelta(0, 0, microseconds[0])
 
 
 def _encode_json(value: Any) -> str:
