@@ -61,6 +61,15 @@ def test_after_the_wait_that_was_told_it_passes(
         assert windows.judge(want(limit, last), now + held.wait) is None
 
 
+def test_at_the_very_beginning_of_a_slot_the_wait_is_not_told_a_second_too_long() -> None:
+    windows, now = Windows(10), 1_700_000_040.0
+    windows.judge(want(1, 1), now)
+    held = windows.judge(want(1, 1), now)
+    assert held is not None
+    assert held.wait == 660
+    assert windows.judge(want(1, 1), now + 660) is None
+
+
 def test_what_is_given_back_may_be_taken_again_and_never_more_than_was_taken() -> None:
     windows, now = Windows(10), 1_700_000_000.0
     assert windows.judge(want(3, 3), now) is None
@@ -74,7 +83,7 @@ def test_a_message_takes_from_all_of_its_windows_or_from_none() -> None:
     windows = Windows(10)
     both = (Want("recipient", "a", 1, 1), Want("prefix", "b", 2, 1))
     assert windows.judge(both, 0) is None
-    assert windows.judge(both, 0) == Held("recipient", 1, 661)
+    assert windows.judge(both, 0) == Held("recipient", 1, 660)
     assert windows.judge((both[1],), 0) is None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
+from math import ceil
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
@@ -142,7 +143,7 @@ def _wait(slots: dict[int, int], over: int, want: Want, now: float) -> int:
     for slot in sorted(slots):
         over -= slots[slot]
         if over <= 0:
-            return max(1, int((slot + KEPT) * want.slot_seconds - now) + 1)
+            return max(1, ceil((slot + KEPT) * want.slot_seconds - now))
     return WINDOW[want.guard]
 
 
