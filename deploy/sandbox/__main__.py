@@ -4,7 +4,8 @@ import argparse
 
 import uvicorn
 
-from deploy.sandbox.app import AFRICASTALKING, CELCOM, Sandbox
+from deploy.sandbox.app import AFRICASTALKING, CELCOM, DARAJA, Sandbox
+from deploy.sandbox.daraja_wire import Account
 from sema_aggregators import Credentials
 
 KEEP_ALIVE_SECONDS = 120
@@ -22,6 +23,11 @@ def main() -> None:
     parser.add_argument("--celcom-api-key", default=CELCOM.secret)
     parser.add_argument("--africastalking-username", default=AFRICASTALKING.user)
     parser.add_argument("--africastalking-api-key", default=AFRICASTALKING.secret)
+    parser.add_argument("--daraja-key", default=DARAJA.key)
+    parser.add_argument("--daraja-secret", default=DARAJA.secret)
+    parser.add_argument("--daraja-short-code", default=DARAJA.short_code)
+    parser.add_argument("--daraja-pass-key", default=DARAJA.pass_key)
+    parser.add_argument("--payments-url", help="where pay-bill payments are told; none: nowhere")
     parser.add_argument("--smtp-port", type=int, help="where the mailbox takes mail; none: nowhere")
     given = parser.parse_args()
     uvicorn.run(
@@ -30,6 +36,8 @@ def main() -> None:
             Credentials(given.celcom_partner_id, given.celcom_api_key),
             Credentials(given.africastalking_username, given.africastalking_api_key),
             given.smtp_port,
+            Account(given.daraja_key, given.daraja_secret, given.daraja_short_code, given.daraja_pass_key),
+            given.payments_url,
         ),
         host=given.host,
         port=given.port,

@@ -1,8 +1,8 @@
 """The door of the sandbox: the aggregators' own paths by plain ASGI, its operators' by Starlette."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,21 +12,42 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.sandbox.africastalking import AfricasTalking
 from deploy.sandbox.celcom import Celcom
-from deploy.sandbox.control import Script, refused
+from deploy.sandbox.control import refused
+from deploy.sandbox.daraja import Daraja
+from deploy.sandbox.daraja_wire import Account
 from deploy.sandbox.hooks import Hooks
 from deploy.sandbox.mail import Mailbox
 from deploy.sandbox.pusher import Pusher
-from deploy.sandbox.simulated import Simulated
+from deploy.sandbox.simulated import App
+from deploy.sandbox.witness import Witness
 from sema_aggregators import Credentials
 
 CELCOM: Final = Credentials("1000", "sandbox-api-key")
 AFRICASTALKING: Final = Credentials("sandbox", "atsk_sandbox-api-key")
+DARAJA: Final = Account("sandbox-key", "sandbox-secret", "600986", "sandbox-pass-key")
+
+
+class Party(Protocol):
+    """Somebody outside: his doors, his script, his book."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def paths(self) -> Mapping[str, App]: ...
+    @property
+    def witness(self) -> Witness: ...
+
+    script: Any
+
+    def stats(self) -> dict[str, int]: ...
+    def running(self) -> AbstractAsyncContextManager[None]: ...
 
 
 class Sandbox:
     """An ASGI application; its lifespan (or `running()`, for tests) opens and closes what it needs.
 
-    `dlr_url`: where reports are pushed, with `{aggregator}` in the place of its name; None: nowhere.
+    `dlr_url`: where reports are pushed, with `{aggregator}` in the place of its name; `payments_url`: where
+    pay-bill payments are told, as if registered. None: nowhere.
     """
 
     def __init__(
@@ -35,6 +56,8 @@ class Sandbox:
         celcom: Credentials = CELCOM,
         africastalking: Credentials = AFRICASTALKING,
         smtp_port: int | None = None,
+        daraja: Account = DARAJA,
+        payments_url: str | None = None,
     ) -> None:
         self._mailbox = Mailbox(smtp_port)
         if dlr_url is not None and "{aggregator}" not in dlr_url:
@@ -45,17 +68,23 @@ class Sandbox:
         def pusher(name: str, content_type: str) -> Pusher:
             return Pusher(dlr_url and dlr_url.replace("{aggregator}", name), content_type)
 
-        simulated: list[Simulated] = [
+        payments = Daraja(daraja, payments_url)
+        simulated: list[Party] = [
+            payments,
             Celcom(pusher("celcom", "application/json"), celcom),
             AfricasTalking(pusher("africastalking", "application/x-www-form-urlencoded"), africastalking),
         ]
         self.simulated: Final = {one.name: one for one in simulated}
+        self._witnesses: Final = {one.name: one.witness for one in simulated} | {
+            "daraja-payments": payments.paybill.witness
+        }
         self._paths: Final = {path: door for one in simulated for path, door in one.paths.items()}
         self._operators: Final = Starlette(
             routes=[
                 Route("/healthz", _health),
                 *Hooks().routes,
                 *self._mailbox.routes,
+                Route("/_control/daraja/pay", payments.paybill.pay, methods=["POST"]),
                 Route("/_control/{name}", self._show, methods=["GET"]),
                 Route("/_control/{name}", self._change, methods=["PUT"]),
                 Route("/_control/{name}/reset", self._reset, methods=["POST"]),
@@ -73,8 +102,7 @@ class Sandbox:
     async def running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as opened:
             for simulated in self.simulated.values():
-                opened.callback(simulated.witness.close)
-                await opened.enter_async_context(simulated.pusher)
+                await opened.enter_async_context(simulated.running())
             await opened.enter_async_context(self._mailbox.open())
             yield
 
@@ -97,7 +125,7 @@ class Sandbox:
         simulated = self.simulated.get(request.path_params["name"])
         if simulated is None:
             return _nobody()
-        simulated.script = Script()
+        simulated.script = type(simulated.script)()
         return JSONResponse(simulated.script.model_dump())
 
     async def _stats(self, request: Request) -> Response:
@@ -105,8 +133,8 @@ class Sandbox:
         return JSONResponse(simulated.stats()) if simulated else _nobody()
 
     async def _received(self, request: Request) -> Response:
-        simulated = self.simulated.get(request.path_params["name"])
-        return await simulated.witness.serve(request) if simulated else _nobody()
+        witness = self._witnesses.get(request.path_params["name"])
+        return await witness.serve(request) if witness else _nobody()
 
 
 async def _health(_: Request) -> Response:

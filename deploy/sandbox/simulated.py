@@ -9,7 +9,8 @@ that they share with others does.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -99,6 +100,13 @@ class Simulated:
         self._next_id = time.time_ns() // 1000
         self._garbage = 0
         self._attempts: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Reports leave while this is open."""
+        with closing(self.witness):
+            async with self.pusher:
+                yield
 
     def stats(self) -> dict[str, int]:
         counters = self.pusher.counters

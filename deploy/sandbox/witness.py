@@ -7,8 +7,8 @@ bytes of memory each: a page is one read, whatever the length of the book.
 import os
 import tempfile
 from array import array
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -48,6 +48,12 @@ class Witness:
             end += len(line) + 1
             seq += 1
             self._ends.append(end)
+
+    def write(self, entry: Mapping[str, Any], at: float) -> None:
+        """Write down one thing of another kind that happened `at` (Unix seconds)."""
+        line = to_json({"seq": len(self._ends), **entry, "at": wire_time(at)})
+        self._file.write(b"," + line)
+        self._ends.append(self._ends[-1] + len(line) + 1)
 
     def read(self, since: int, limit: int) -> bytes:
         """The entries with a `seq` above `since`, joined by commas."""
