@@ -28,6 +28,7 @@ SERVICES: Final = (
 AGGREGATORS: Final = ("celcom", "africastalking")
 CELCOM_PARTNER_ID: Final = "36"
 AFRICASTALKING_USERNAME: Final = "semalink"
+DARAJA_SHORT_CODE: Final = "600986"
 
 
 PROXIED: Final = ("postgres", "redis", "rabbitmq")
@@ -83,6 +84,16 @@ def _own(layout: Layout, secrets: Mapping[str, str]) -> dict[str, dict[str, str]
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(layout.port("sandbox-smtp")),
             "SMTP_TLS": "none",
+            "DARAJA_BASE_URL": layout.http("sandbox"),
+            "DARAJA_CONSUMER_KEY": secrets["DARAJA_CONSUMER_KEY"],
+            "DARAJA_CONSUMER_SECRET": secrets["DARAJA_CONSUMER_SECRET"],
+            "DARAJA_PASS_KEY": secrets["DARAJA_PASS_KEY"],
+            "DARAJA_SHORT_CODE": DARAJA_SHORT_CODE,
+            "PAYMENTS_PUBLIC_URL": layout.http("main-api"),
+            "PAYMENTS_CALLBACK_TOKENS": secrets["PAYMENTS_TOKEN"],
+            # A minute each in production; nobody here waits so long.
+            "PAYMENTS_QUERY_SECONDS": "2",
+            "PAYMENTS_LIST_SECONDS": "2",
             **ucs2,
             **countries,
         },
@@ -152,6 +163,11 @@ def _sandbox(layout: Layout, secrets: Mapping[str, str]) -> Program:
         "--celcom-api-key": secrets["CELCOM_API_KEY"],
         "--africastalking-username": AFRICASTALKING_USERNAME,
         "--africastalking-api-key": secrets["AFRICASTALKING_API_KEY"],
+        "--daraja-key": secrets["DARAJA_CONSUMER_KEY"],
+        "--daraja-secret": secrets["DARAJA_CONSUMER_SECRET"],
+        "--daraja-short-code": DARAJA_SHORT_CODE,
+        "--daraja-pass-key": secrets["DARAJA_PASS_KEY"],
+        "--payments-url": f"{layout.http('main-api')}/v1/callbacks/payments/{secrets['PAYMENTS_TOKEN']}",
         "--smtp-port": str(layout.port("sandbox-smtp")),
     }
     return Program(

@@ -64,9 +64,21 @@ class Daraja:
             opened.callback(self.witness.close)
             opened.callback(self.paybill.witness.close)
             yield
-            for errand in self._errands:
-                errand.cancel()
-            await asyncio.gather(*self._errands, return_exceptions=True)
+            await self.end_errands()
+
+    async def end_errands(self) -> None:
+        """Nobody is told anything any more of what has happened until now."""
+        for errand in self._errands:
+            errand.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+
+    def calls_through(self, client: httpx.AsyncClient) -> None:
+        """For a test whose receiver has no socket."""
+        self._http = client
+
+    def forget_token(self) -> None:
+        """As if another process had fetched one: the token that was given last is good no more."""
+        self._token = secrets.token_hex(14)
 
     def stats(self) -> dict[str, int]:
         return {

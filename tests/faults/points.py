@@ -65,6 +65,21 @@ CAMPAIGN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Only a campaign comes by here: `test_campaigns` reaches them, the matrix sends none."""
 
+PAYMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "main-api": (
+        "payments.before_push",
+        "payments.after_push",
+        "payments.callback_before_commit",
+        "payments.callback_after_commit",
+        "payments.after_query",
+        "payments.before_commit",
+        "payments.after_commit",
+        "payments.after_list",
+        "payments.list_before_commit",
+    ),
+}
+"""Only a top-up comes by here: `test_payments` reaches them."""
+
 ALL: Final = frozenset(
-    point for rooms in (POINTS, CAMPAIGN) for points in rooms.values() for point in points
+    point for rooms in (POINTS, CAMPAIGN, PAYMENTS) for points in rooms.values() for point in points
 ) | frozenset(SWEEP)

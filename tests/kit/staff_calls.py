@@ -77,6 +77,25 @@ async def _prices(_: Office) -> StaffCall:
     return StaffCall("/v1/admin/pricing/import", content=table.encode())
 
 
+async def _stray_payment(office: Office) -> str:
+    receipt = f"TSTAFF{next(_numbers):04}"
+    await office.owner.execute(
+        "INSERT INTO billing.mpesa_payments (receipt, amount, bill_reference, paid_at, listed_at, state)"
+        " VALUES ($1, 10, 'SHOP', now(), now(), 'unassigned')",
+        receipt,
+    )
+    return f"/v1/admin/payments/{receipt}"
+
+
+async def _assigned(office: Office) -> StaffCall:
+    account = str(await _account(office))
+    return StaffCall(f"{await _stray_payment(office)}/assign", {"account_id": account} | WHY)
+
+
+async def _given_back(office: Office) -> StaffCall:
+    return StaffCall(f"{await _stray_payment(office)}/return", WHY)
+
+
 async def _colleague(office: Office) -> StaffCall:
     user = new_id()
     await office.owner.execute(
@@ -186,6 +205,8 @@ async def _no_account_route(office: Office) -> StaffCall:
 
 
 WRITES: Final[dict[str, Prepare]] = {
+    "POST /v1/admin/payments/{id}/assign": _assigned,
+    "POST /v1/admin/payments/{id}/return": _given_back,
     "PATCH /v1/admin/accounts/{id}": lambda office: _of_account(office, tier="enterprise"),
     "POST /v1/admin/accounts/{id}/suspend": lambda office: _of_account(office, "/suspend"),
     "POST /v1/admin/accounts/{id}/reactivate": _suspended,

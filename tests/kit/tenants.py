@@ -34,6 +34,7 @@ PLACES: Final = {
     "/v1/validation-jobs/{id}": "job",
     "/v1/campaigns/{id}": "campaign",
     "/v1/suppressions/{id}": "suppression",
+    "/v1/top-ups/{id}": "top_up",
     "/v1/api-keys/{id}": "key",
     "/v1/webhooks/{id}": "webhook",
     "/v1/webhook-deliveries/{id}": "delivery",
@@ -64,6 +65,7 @@ BODIES: Final[dict[str, Body]] = {
     "PATCH /v1/contact-lists/{id}/contacts/{contact_id}": lambda _: {"name": "Taken"},
     "POST /v1/campaigns": _campaign,
     "POST /v1/campaigns/estimate": _campaign,
+    "POST /v1/top-ups": lambda _: {"amount": {"amount": "10", "currency": "KES"}, "phone": "+254712000003"},
     "POST /v1/suppressions": lambda _: {"phone": "+254712000002"},
     "POST /v1/api-keys": lambda _: {"name": "Mine"},
     "PATCH /v1/api-keys/{id}": lambda _: {"name": "Taken"},
@@ -146,6 +148,7 @@ class World:
         await self._post(tenant, "/v1/sender-ids", {"sender": f"C{new_id().hex[-8:]}"})
         invited = {"email": f"{mark}@example.com", "role": "viewer", "name": mark}
         things["user"] = (await self._post(tenant, "/v1/users", invited))["id"]
+        things["top_up"] = await self._topped_up(tenant)
         things["session"] = (await self._get(tenant, "/v1/auth/sessions"))["data"][0]["id"]
         tenant.canaries = {mark, made["secret"], key["secret"], str(tenant.account_id), *things.values()}
         return tenant
@@ -199,6 +202,18 @@ class World:
             *(delivery, mark, tenant.account_id),
         )
         return str(delivery)
+
+    async def _topped_up(self, tenant: Tenant) -> str:
+        """What Daraja would have brought about."""
+        top_up = new_id()
+        await self._owner.execute(
+            "INSERT INTO billing.top_ups (id, tenant_id, account_id, amount, currency, msisdn, account_reference,"
+            " status, created_at, settled_at)"
+            " SELECT $1, tenant_id, id, 10, 'KES', '+254712345004', $2, 'succeeded', now(), now()"
+            " FROM core.accounts WHERE id = $3",
+            *(top_up, top_up.hex[-10:].upper(), tenant.account_id),
+        )
+        return str(top_up)
 
 
 def names_in(path: str) -> list[tuple[str, str]]:

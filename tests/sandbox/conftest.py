@@ -1,16 +1,13 @@
 """A sandbox behind a real socket, and a receiver of its delivery reports that does as it is told."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from deploy.sandbox.app import AFRICASTALKING, CELCOM, Sandbox
 from sema_aggregators import (
@@ -24,41 +21,14 @@ from sema_aggregators import (
     Submit,
     SubmitOutcome,
 )
+from tests.kit.serving import DEADLINE, serving
 
-DEADLINE = 10.0
 ADAPTERS: Final[list[tuple[Aggregator, Credentials]]] = [
     (Celcom(), CELCOM),
     (AfricasTalking(bulk=True), AFRICASTALKING),
 ]
 SIMULATED: Final = {adapter.name: (adapter, credentials) for adapter, credentials in ADAPTERS}
 """Each simulated aggregator, by our own adapter and with the account that the sandbox knows."""
-
-
-@contextlib.asynccontextmanager
-async def serving(app: ASGIApp, lifespan: Literal["on", "off"] = "on", port: int = 0) -> AsyncIterator[str]:
-    """The base URL of `app` on a free port."""
-    config = uvicorn.Config(
-        app, port=port, log_level="warning", lifespan=lifespan, ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    with contextlib.closing(config.bind_socket()) as listener:
-        task = asyncio.create_task(server._serve([listener]))
-        await eventually(lambda: server.started)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
-async def eventually(true: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    """Poll until it holds; TimeoutError after the deadline."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            held = true()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.005)
 
 
 @dataclass

@@ -5,7 +5,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from deploy.sandbox.app import AFRICASTALKING as CREDENTIALS
-from tests.sandbox.conftest import Stand, eventually
+from tests.kit.serving import eventually
+from tests.sandbox.conftest import Stand
 
 pytestmark = pytest.mark.parametrize("stand", ["africastalking"], indirect=True)
 

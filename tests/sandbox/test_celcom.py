@@ -8,7 +8,8 @@ import pytest
 
 from deploy.sandbox.app import CELCOM as CREDENTIALS
 from sema_aggregators import Celcom, Outcome, PollState
-from tests.sandbox.conftest import Stand, eventually
+from tests.kit.serving import eventually
+from tests.sandbox.conftest import Stand
 
 pytestmark = pytest.mark.parametrize("stand", ["celcom"], indirect=True)
 

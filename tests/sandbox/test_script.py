@@ -9,7 +9,8 @@ import pytest
 
 from deploy.sandbox.app import Sandbox
 from sema_aggregators import Outcome
-from tests.sandbox.conftest import SIMULATED, Receiver, Stand, eventually, serving
+from tests.kit.serving import eventually, serving
+from tests.sandbox.conftest import SIMULATED, Receiver, Stand
 
 TWENTY = [f"+2547123456{at:02d}" for at in range(20)]
 

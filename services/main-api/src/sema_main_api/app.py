@@ -44,6 +44,7 @@ from sema_main_api.messaging.reference import CONTENT_SECONDS, REFRESH_SECONDS, 
 from sema_main_api.messaging.relay import Relay
 from sema_main_api.messaging.rules.refusals import Refusals
 from sema_main_api.messaging.schemas import MessageEvent
+from sema_main_api.payments import app as payments
 from sema_main_api.scheduler import loops as scheduling
 from sema_main_api.scheduler.feeding import Feeder
 from sema_main_api.settings import Settings
@@ -56,7 +57,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0021"
+SCHEMA_REVISION: Final = "0023"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -74,6 +75,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
     *statements.OPERATIONS,
+    *payments.OPERATIONS,
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
     *deliveries.OPERATIONS,
@@ -178,6 +180,9 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(auth.OPERATIONS, auth_deps),
         *bind(users.OPERATIONS, users_deps),
         *bind((*billing.OPERATIONS, *statements.OPERATIONS), await open_billing(room, pipeline, tenant)),
+        *await payments.open_payments(
+            room, settings.daraja, tenant, pipeline, cache, box, settings.trusted_proxies
+        ),
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),

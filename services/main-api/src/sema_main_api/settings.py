@@ -1,16 +1,46 @@
 """Every knob of main-api."""
 
-from typing import Literal, Self
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sema_common.platform.mail import Smtp
 from sema_common.platform.secrets import SecretBox, signing_keys
-from sema_common.platform.settings import PostgresUrl, RedisUrl, ServiceSettings
+from sema_common.platform.settings import HttpUrl, PostgresUrl, RedisUrl, ServiceSettings
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _codes(text: str) -> frozenset[str]:
     return frozenset(code.strip().upper() for code in text.split(",") if code.strip())
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+REFUSED_IN_URLS: Final = re.compile("m-?pesa|safaricom|exec?|cmd|sql|query", re.IGNORECASE)
+"""Daraja takes no callback URL with one of these words in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DarajaSettings:
+    """Our business at Safaricom. `tokens`: of the pay-bill addresses, newest first. Waits are in seconds."""
+
+    base_url: str
+    consumer_key: str = field(repr=False)
+    consumer_secret: str = field(repr=False)
+    short_code: str
+    pass_key: str = field(repr=False)
+    public_url: str
+    tokens: Sequence[str] = field(repr=False)
+    networks: Sequence[Network]
+    query_seconds: float
+    list_seconds: float
 
 
 class Settings(ServiceSettings):
@@ -80,6 +110,43 @@ class Settings(ServiceSettings):
         ge=1 << 20,
         description="Bytes in TMPDIR for uploads that are being read, all together; beyond, an upload is a 503.",
     )
+    daraja_base_url: HttpUrl = Field(
+        default="https://api.safaricom.co.ke", description="Daraja (M-Pesa); its sandbox has another."
+    )
+    daraja_consumer_key: SecretStr | None = Field(
+        default=None,
+        description="Our app at Daraja. Without it, its secret, the short code, the pass key, PAYMENTS_PUBLIC_URL and "
+        "PAYMENTS_CALLBACK_TOKENS there are no top-ups: 503.",
+    )
+    daraja_consumer_secret: SecretStr | None = Field(default=None, description="Its secret.")
+    daraja_short_code: str | None = Field(
+        default=None, pattern=r"^\d{5,7}$", description="The pay-bill number that customers pay to."
+    )
+    daraja_pass_key: SecretStr | None = Field(
+        default=None, description="The pass key of the pay-bill number."
+    )
+    payments_public_url: HttpUrl | None = Field(
+        default=None,
+        description="Where Daraja reaches this API: https in production, without words that it refuses.",
+    )
+    payments_callback_tokens: SecretStr | None = Field(
+        default=None,
+        description="Tokens in the addresses registered for pay-bill payments, each 32 or more of 0-9 and a-f, comma "
+        "separated, the newest first; all of them are taken.",
+    )
+    payments_callback_networks: str = Field(
+        default="",
+        description="Networks (CIDR), comma separated, that Daraja calls from; others get 404. Empty: anywhere.",
+    )
+    payments_query_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=600,
+        description="The unit of waits for a push's result: asked after 1, 2, 5, 15 and then every 60 of it.",
+    )
+    payments_list_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="How often Daraja's list of transactions is read."
+    )
     tenant_pool_size: int = Field(default=8, ge=1, le=100, description="Connections for tenants' reads.")
     pipeline_pool_size: int = Field(
         default=12,
@@ -107,6 +174,43 @@ class Settings(ServiceSettings):
     def second_countries(self) -> frozenset[str]:
         return _codes(self.africastalking_countries)
 
+    @property
+    def daraja(self) -> DarajaSettings | None:
+        """None: M-Pesa is not set up."""
+        key, secret, pass_key = self.daraja_consumer_key, self.daraja_consumer_secret, self.daraja_pass_key
+        tokens = self.payments_callback_tokens
+        if not (
+            key and secret and pass_key and self.daraja_short_code and self.payments_public_url and tokens
+        ):
+            return None
+        return DarajaSettings(
+            self.daraja_base_url,
+            key.get_secret_value(),
+            secret.get_secret_value(),
+            self.daraja_short_code,
+            pass_key.get_secret_value(),
+            self.payments_public_url.rstrip("/"),
+            _listed(tokens.get_secret_value()),
+            [ipaddress.ip_network(network) for network in _listed(self.payments_callback_networks)],
+            self.payments_query_seconds,
+            self.payments_list_seconds,
+        )
+
+    @field_validator("payments_callback_tokens")
+    @classmethod
+    def _is_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        tokens = _listed(value.get_secret_value()) if value else ["0" * 32]
+        if not tokens or not all(re.fullmatch("[0-9a-f]{32,128}", token) for token in tokens):
+            raise ValueError("each token must be 32 to 128 of 0-9 and a-f")
+        return value
+
+    @field_validator("payments_callback_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in _listed(value):
+            ipaddress.ip_network(network)
+        return value
+
     @field_validator("secrets_keys")
     @classmethod
     def _opens(cls, value: str) -> str:
@@ -125,4 +229,23 @@ class Settings(ServiceSettings):
             raise ValueError("WEBHOOKS_ALLOW_LOOPBACK must be off in production")
         if self.environment == "production" and self.smtp_tls == "none":
             raise ValueError("SMTP_TLS must be starttls or tls in production")
+        self._check_payments()
         return self
+
+    def _check_payments(self) -> None:
+        needed = {
+            "DARAJA_CONSUMER_KEY": self.daraja_consumer_key,
+            "DARAJA_CONSUMER_SECRET": self.daraja_consumer_secret,
+            "DARAJA_SHORT_CODE": self.daraja_short_code,
+            "DARAJA_PASS_KEY": self.daraja_pass_key,
+            "PAYMENTS_PUBLIC_URL": self.payments_public_url,
+            "PAYMENTS_CALLBACK_TOKENS": self.payments_callback_tokens,
+        }
+        missing = [name for name, value in needed.items() if value is None]
+        if missing and len(missing) < len(needed):
+            raise ValueError(f"M-Pesa is set up in part: {', '.join(missing)} missing")
+        url = self.payments_public_url or ""
+        if REFUSED_IN_URLS.search(url):
+            raise ValueError("PAYMENTS_PUBLIC_URL has a word that Daraja refuses in callback URLs")
+        if self.environment == "production" and url and not url.startswith("https://"):
+            raise ValueError("PAYMENTS_PUBLIC_URL must be https in production")

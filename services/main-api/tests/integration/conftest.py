@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from deploy.sandbox.app import DARAJA, Sandbox
+from deploy.sandbox.daraja import Daraja
 from sema_common.platform.bus import Bus
 from sema_common.platform.db import Database
 from sema_common.platform.ops import Readiness
@@ -30,6 +32,8 @@ from sema_main_api.users.people import put_staff
 from tests.kit.campaigns import Campaigns, Consumed
 from tests.kit.fixtures import TestDatabase
 from tests.kit.letters import Office, Queue
+from tests.kit.payments import TOKEN, UNIT, Desk
+from tests.kit.serving import serving
 
 SECRETS_KEY = SecretBox.new_key()
 JWT_KEY = base64.b64encode(
@@ -41,6 +45,7 @@ Open = Callable[..., Awaitable[Opened]]
 NewList = Callable[..., Awaitable[str]]
 Headers = dict[str, str]
 StaffLogIn = Callable[..., Awaitable[Headers]]
+OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]
 Listen = Callable[[str], AbstractAsyncContextManager[Queue]]
 
 
@@ -202,3 +207,46 @@ async def consumed(vhost: str) -> AsyncIterator[Consumed]:
         bus.consume("webhooks.outbound", [Facts], consumed.handle, prefetch=10),
     ):
         yield consumed
+
+
+@pytest.fixture
+def daraja_settings() -> dict[str, Any]:
+    return {
+        "daraja_consumer_key": DARAJA.key,
+        "daraja_consumer_secret": DARAJA.secret,
+        "daraja_short_code": DARAJA.short_code,
+        "daraja_pass_key": DARAJA.pass_key,
+        "payments_public_url": "http://api",
+        "payments_callback_tokens": TOKEN,
+        "payments_query_seconds": UNIT,
+        "payments_list_seconds": UNIT,
+    }
+
+
+@pytest.fixture
+def open_desk(
+    serve: Serve, account: Opened, auth: dict[str, str], owner: Database, daraja_settings: dict[str, Any]
+) -> OpenDesk:
+    """`async with open_desk(**settings) as desk`."""
+
+    @asynccontextmanager
+    async def opening(**changes: Any) -> AsyncIterator[Desk]:
+        async with AsyncExitStack() as opened:
+            sandbox = Sandbox(payments_url=f"http://api/v1/callbacks/payments/{TOKEN}")
+            url = await opened.enter_async_context(serving(sandbox))
+            settings = daraja_settings | {"daraja_base_url": url} | changes
+            client = await opened.enter_async_context(serve(**settings))
+            daraja = sandbox.simulated["daraja"]
+            assert isinstance(daraja, Daraja)
+            daraja.calls_through(client)
+            daraja.script = daraja.script.changed({"answer_ms": 30})
+            yield Desk(client, auth, account, daraja, owner, sandbox, url)
+            await daraja.end_errands()
+
+    return opening
+
+
+@pytest.fixture
+async def desk(open_desk: OpenDesk) -> AsyncIterator[Desk]:
+    async with open_desk() as desk:
+        yield desk

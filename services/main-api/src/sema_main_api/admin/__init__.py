@@ -14,5 +14,6 @@ A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open
     networks      the MNO registry: prefixes by tier, import and export, where the tiers disagree
     dead_letters  what rooms set aside: shown, mended, sent again, given up
     quarantine    reports that nobody could read, and those that match no submit
+    payments      M-Pesa payments that nobody knows whose they are; each day against the provider's list
     audit         who did what, when, with before and after
 """

@@ -14,6 +14,7 @@ from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
 from sema_main_api.admin.networks import endpoints as networks
+from sema_main_api.admin.payments import endpoints as payments
 from sema_main_api.admin.pricing import endpoints as pricing
 from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
@@ -32,6 +33,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *dead_letters.OPERATIONS,
     *quarantine.OPERATIONS,
     *routing.OPERATIONS,
+    *payments.OPERATIONS,
     *audit.OPERATIONS,
 )
 
@@ -46,6 +48,7 @@ async def open_admin(
         *bind(pricing.OPERATIONS, pricing.Deps(pipeline)),
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
+        *bind(payments.OPERATIONS, payments.Deps(pipeline)),
         *bind(networks.OPERATIONS, networks.Deps(pipeline)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),

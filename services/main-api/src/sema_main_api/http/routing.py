@@ -31,7 +31,7 @@ STAFF_ADMINS: Final = frozenset({"staff_admin"})
 
 SCOPES: Final = (
     "messages:write", "messages:read", "campaigns:write", "campaigns:read", "contacts:write", "contacts:read",
-    "billing:read", "webhooks:write", "webhooks:read", "sender_ids:write", "account:read",
+    "billing:write", "billing:read", "webhooks:write", "webhooks:read", "sender_ids:write", "account:read",
 )  # fmt: skip
 
 MAX_BODY: Final = 1 << 20
