@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import cast
+from typing import LiteralString, cast
 
 import pytest
 
@@ -40,6 +40,9 @@ class Unlucky:
         if self.times:
             self.times -= 1
             raise OutcomeUnknown("the answer to COMMIT was lost")
+
+    async def execute(self, sql: LiteralString, *args: object) -> str:
+        return await self._db.execute(sql, *args)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
-from sema_common.platform.db import Tx
+from sema_common.platform.db import Database, Tx
 from sema_common.values.ids import id_time
 
 
@@ -56,8 +56,8 @@ FROM attempts ON CONFLICT DO NOTHING
 """
 
 
-async def record_sent(tx: Tx, sent: Sequence[Sent]) -> None:
-    """Record acceptances: attempt, message and event. Repeating it changes nothing."""
+async def record_sent(tx: Tx | Database, sent: Sequence[Sent]) -> None:
+    """Record acceptances: attempt, message and event. Repeating it changes nothing, so that it may stand alone."""
     ordered = sorted(sent, key=lambda s: s.message_id)
     await tx.execute(
         SQL_RECORD_SENT,
