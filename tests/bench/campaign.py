@@ -57,15 +57,14 @@ async def fed(stack: BenchStack) -> AsyncIterator[Figure]:
         answers = await drive
         made = await _expanded(stack, campaign) - before
         rate = made / (time.perf_counter() - begun)
+        cost = spent.each(max(made, 1))
         async with stack.sql() as db:
             await asyncio.sleep(1.0)  # the last OTPs are submitted
             ways = [row[0] for row in await db.fetch(SQL_OTPS, UUID(otps.account_id))][
                 -round(OTP_RATE * SECONDS) :
             ]
     note = f"{made:,} in {SECONDS:g} s, everything running, the lane kept short"
-    yield Figure(
-        "campaign fed and worked off", rate, "messages/s", 4000, note=note, cost=spent.each(max(made, 1))
-    )
+    yield Figure("campaign fed and worked off", rate, "messages/s", 4000, note=note, cost=cost)
     yield Figure(
         *(f"OTP under it, {OTP_RATE}/s, accepted → submitted, p99", percentile(ways, 99), "ms", 500, True),
         *("POST → 202 without it, p99", alone.percentile(99)),

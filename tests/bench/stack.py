@@ -55,6 +55,7 @@ class BenchStack:
     layout: Layout
     secrets: dict[str, str]
     rss: dict[str, float] = field(default_factory=dict)
+    _beside: dict[str, int] = field(default_factory=dict)
 
     async def account(self, name: str = "Bench") -> Account:
         """A new account of the tier without a limit."""
@@ -81,9 +82,13 @@ class BenchStack:
         own = {"HTTP_PORT": str(port), "OPS_PORT": str(port + 1)}
         env = services.environment(self.layout, self.secrets, name) | own
         log = self.layout.log_file(module.rpartition(".")[2])
-        with log.open("ab") as file, _process(module, env, file):
-            await self._answers(f"http://127.0.0.1:{port + 1}/readyz")
-            yield f"http://127.0.0.1:{port}"
+        with log.open("ab") as file, _process(module, env, file) as process:
+            self._beside[module] = process.pid
+            try:
+                await self._answers(f"http://127.0.0.1:{port + 1}/readyz")
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                del self._beside[module]
 
     async def _answers(self, url: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -160,7 +165,9 @@ class BenchStack:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU that every running program has used so far, its children's included."""
-        ours = {name: pid for name in PROGRAMS if (pid := read_pid(self.layout.pid_file(name)))}
+        ours = {
+            name: pid for name in PROGRAMS if (pid := read_pid(self.layout.pid_file(name)))
+        } | self._beside
         stats = {int(path.parent.name): _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
         used = {}
         for name, pid in ours.items():
