@@ -13,7 +13,19 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sema_common.platform import logs
-from tests.bench import accept, campaign, contacts, content, journey, keys, login, reports, routing, submit
+from tests.bench import (
+    accept,
+    campaign,
+    contacts,
+    content,
+    journey,
+    keys,
+    login,
+    money,
+    reports,
+    routing,
+    submit,
+)
 from tests.bench.figures import Figure, load, show
 from tests.bench.stack import BenchStack, bench_stack
 
@@ -21,6 +33,7 @@ SECTIONS: Final[dict[str, Callable[[BenchStack], AsyncIterator[Figure]]]] = {
     "keys": keys.known,
     "accept": accept.singles,
     "latency": accept.latency,
+    "balance": money.balances,
     "batch": accept.batches,
     "login": login.beside_sends,
     "submit": submit.submits,

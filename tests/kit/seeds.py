@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sema_common.billing import ledger
+from sema_common.billing import agents, ledger
 from sema_common.billing.ledger import Charge
 from sema_common.messages.store import accepting, attempts, publishing
 from sema_common.messages.store.accepting import NewMessage
@@ -39,6 +39,23 @@ async def open_account(
     if Decimal(balance):
         await ledger.adjust(tx, account_id, Decimal(balance), new_id(), "opening")
     return account_id
+
+
+SQL_CUSTOMER = """
+INSERT INTO core.accounts (id, tenant_id, billing_account_id, name, type, tier, currency, webhook_secret)
+VALUES ($1, $2, $2, 'Customer', 'agent_customer', 'growth', 'KES', '')
+"""
+
+
+async def open_customer(tx: Tx, agent_id: UUID, *, commission: str = "0") -> UUID:
+    """A customer of this account, which becomes an agent with this share."""
+    customer_id = new_id()
+    await tx.execute("UPDATE core.accounts SET type = 'agent' WHERE id = $1", agent_id)
+    await tx.execute(SQL_CUSTOMER, customer_id, agent_id)
+    await agents.open_terms(tx, agent_id, agent_id)
+    await agents.set_commission(tx, agent_id, Decimal(commission))
+    await agents.join(tx, customer_id, agent_id, agent_id)
+    return customer_id
 
 
 def new_message(

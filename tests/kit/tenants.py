@@ -38,6 +38,9 @@ PLACES: Final = {
     "/v1/api-keys/{id}": "key",
     "/v1/webhooks/{id}": "webhook",
     "/v1/webhook-deliveries/{id}": "delivery",
+    "/v1/agent/customers/{id}": "customer",
+    "/v1/agent/customers/{id}/pricing/{rate_id}": "rate",
+    "/v1/agent/pricing/{rate_id}": "common_rate",
 }
 """What each id in a path names, by the path up to it."""
 
@@ -48,6 +51,8 @@ Body = Callable[[Mapping[str, str]], dict[str, Any]]
 
 _SEND: Final = {"to": "+254712345678", "from": "SEMALINK", "body": "Habari"}
 _WEBHOOK: Final = {"url": "https://hooks.example.com/x", "events": ["message.sent"]}
+
+_RATE: Final = {"country": "KE", "price": {"amount": "9", "currency": "KES"}}
 
 
 def _campaign(things: Mapping[str, str]) -> dict[str, Any]:
@@ -72,6 +77,11 @@ BODIES: Final[dict[str, Body]] = {
     "POST /v1/api-keys/{id}/rotate": lambda _: {},
     "POST /v1/sender-ids": lambda _: {"sender": "MINE"},
     "POST /v1/webhooks": lambda _: _WEBHOOK,
+    "POST /v1/agent/customers": lambda _: {"name": "Mine"},
+    "PATCH /v1/agent/customers/{id}": lambda _: {"name": "Taken"},
+    "POST /v1/agent/customers/{id}/pricing": lambda _: _RATE | {"mno": "Airtel"},
+    "POST /v1/agent/pricing": lambda _: _RATE | {"mno": "Airtel"},
+    "PUT /v1/agent/branding": lambda _: {"name": "Mine"},
     "PATCH /v1/webhooks/{id}": lambda _: {"enabled": False},
 }
 """A valid body of every operation of customers that takes one; `things` are those that it may name."""
@@ -83,6 +93,7 @@ class Tenant:
 
     name: str
     opened: Opened
+    kind: str = "direct"
     keys: dict[str, Headers] = field(default_factory=dict)
     people: dict[str, Headers] = field(default_factory=dict)
     things: dict[str, str] = field(default_factory=dict)
@@ -114,7 +125,7 @@ class World:
     async def tenant(self, name: str, *, every_scope: bool = False, **kind: Any) -> Tenant:
         """An account with a user of every role and a key with all scopes; `every_scope`: one for each besides."""
         opened = await self._open(name, tier="enterprise", **kind)
-        tenant = Tenant(name, opened)
+        tenant = Tenant(name, opened, kind.get("type", "direct"))
         for role in ROLES:
             tenant.people[role] = await self._person(tenant, role)
         tenant.keys["key"] = {"authorization": f"Bearer {opened.live_key}"}
@@ -150,8 +161,18 @@ class World:
         things["user"] = (await self._post(tenant, "/v1/users", invited))["id"]
         things["top_up"] = await self._topped_up(tenant)
         things["session"] = (await self._get(tenant, "/v1/auth/sessions"))["data"][0]["id"]
-        tenant.canaries = {mark, made["secret"], key["secret"], str(tenant.account_id), *things.values()}
+        if tenant.kind == "agent":
+            await self._furnish_agent(tenant, mark)
+        tenant.canaries = {mark, made["secret"], key["secret"], str(tenant.account_id), *_ids(things)}
         return tenant
+
+    async def _furnish_agent(self, tenant: Tenant, mark: str) -> None:
+        """A customer of his own, with a rate, and a rate for all."""
+        customers = "/v1/agent/customers"
+        things = tenant.things
+        things["customer"] = (await self._post(tenant, customers, {"name": mark}))["id"]
+        things["rate"] = (await self._post(tenant, f"{customers}/{things['customer']}/pricing", _RATE))["id"]
+        things["common_rate"] = (await self._post(tenant, "/v1/agent/pricing", _RATE))["id"]
 
     async def _person(self, tenant: Tenant, role: str) -> Headers:
         email = f"{role}-{new_id().hex}@example.com"
@@ -214,6 +235,11 @@ class World:
             *(top_up, top_up.hex[-10:].upper(), tenant.account_id),
         )
         return str(top_up)
+
+
+def _ids(things: Mapping[str, str]) -> Iterator[str]:
+    """Ids that nothing else looks like: the number of a rate may be anywhere."""
+    return (value for value in things.values() if not value.isdecimal())
 
 
 def names_in(path: str) -> list[tuple[str, str]]:

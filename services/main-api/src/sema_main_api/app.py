@@ -16,6 +16,8 @@ from sema_common.platform.secrets import SecretBox, signing_keys
 from sema_main_api.accounts import endpoints as accounts
 from sema_main_api.accounts import opening
 from sema_main_api.admin import app as admin
+from sema_main_api.agents import endpoints as agents
+from sema_main_api.agents import loops as agents_loops
 from sema_main_api.auth import endpoints as auth
 from sema_main_api.auth.sessions import Sessions
 from sema_main_api.auth.tokens import Tokens
@@ -51,6 +53,7 @@ from sema_main_api.settings import Settings
 from sema_main_api.suppressions import endpoints as suppressions
 from sema_main_api.suppressions.importing import Imports
 from sema_main_api.users import endpoints as users
+from sema_main_api.users import inviting
 from sema_main_api.users import loops as users_loops
 from sema_main_api.users.endpoints.deps import MAIL_BOUNDS
 from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
@@ -74,6 +77,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
+    *agents.OPERATIONS,
     *statements.OPERATIONS,
     *payments.OPERATIONS,
     *accounts.OPERATIONS,
@@ -186,6 +190,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(accounts.OPERATIONS, accounts.Deps(tenant, pipeline, authenticator)),
         *bind(webhooks.OPERATIONS, webhooks_deps),
         *bind(deliveries.OPERATIONS, webhooks_deps),
+        *bind(agents.OPERATIONS, await open_agents(room, pipeline, tenant, authenticator, box, users_deps)),
         *bind(messaging.OPERATIONS, messaging_deps),
         *bind(contacts.OPERATIONS, await open_contacts(room, settings, pipeline, tenant, bus)),
         *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
@@ -201,6 +206,26 @@ async def open_billing(room: Room, pipeline: Database, tenant: TenantReads) -> b
     await room.every("accounting", billing_loops.ADD_UP_SECONDS, periodic.add_up)
     await room.every("accounting_check", billing_loops.CHECK_SECONDS, periodic.check)
     return billing.Deps(tenant)
+
+
+async def open_agents(
+    room: Room,
+    pipeline: Database,
+    tenant: TenantReads,
+    authenticator: Authenticator,
+    box: SecretBox,
+    users_deps: users.Deps,
+) -> agents.Deps:
+    """What agents need of the other modules, and the loop that pays their commissions."""
+
+    async def open_customer(tx: Tx, name: str, agent_id: UUID) -> UUID:
+        return await opening.open_customer(tx, box, name, agent_id)
+
+    async def invite_owner(tx: Tx, account_id: UUID, tenant_id: UUID, email: str, brand: str) -> None:
+        await inviting.invite_owner(tx, users_deps, account_id, tenant_id, email, brand)
+
+    await room.every("commissions", agents_loops.PAY_SECONDS, agents_loops.Loops(pipeline).pay)
+    return agents.Deps(tenant, pipeline, authenticator, open_customer, invite_owner)
 
 
 async def open_contacts(

@@ -106,6 +106,16 @@ async def join(tx: Tx, customer_id: UUID, agent_id: UUID, tenant_id: UUID) -> No
     await tx.execute(SQL_JOIN, customer_id, agent_id, tenant_id)
 
 
+SQL_SET_LIMIT: Final[LiteralString] = (
+    "UPDATE billing.agent_accounts SET monthly_limit = $2 WHERE customer_id = $1"
+)
+
+
+async def set_limit(tx: Tx, customer_id: UUID, monthly_limit: Decimal | None) -> None:
+    """What a customer may spend in a calendar month at retail; None: as far as the agent's balance goes."""
+    await tx.execute(SQL_SET_LIMIT, customer_id, monthly_limit)
+
+
 TAKE_BACK: Final[LiteralString] = f"""
 taken_back AS (
     UPDATE billing.agent_sales s SET refunded_at = now() FROM owed WHERE s.message_id = owed.reference
@@ -148,13 +158,17 @@ async def left_to_spend(tx: Tx, customer_ids: Iterable[UUID]) -> dict[UUID, Deci
 SQL_COMMISSIONS_OWED: Final[LiteralString] = """
 SELECT owed.agent_id, owed.commission - COALESCE(paid.amount, 0) AS amount
 FROM (SELECT agent_id, sum(commission - refunded_commission) AS commission FROM billing.agent_months
-      WHERE agent_id = ANY($1::uuid[]) AND month <= $2 GROUP BY agent_id) AS owed
+      WHERE month <= $1 AND ($2::uuid IS NULL OR agent_id = $2) GROUP BY agent_id) AS owed
 LEFT JOIN LATERAL (SELECT sum(l.amount) AS amount FROM billing.credit_ledger l
                    WHERE l.account_id = owed.agent_id AND l.kind = 'commission') AS paid ON true
+WHERE owed.commission <> COALESCE(paid.amount, 0)
 """
 
 
-async def commissions_owed(tx: Tx, agent_ids: Iterable[UUID], until: date) -> dict[UUID, Decimal]:
-    """What each agent has earned up to and with this month, less what was paid; below zero after late refunds."""
-    rows = await tx.fetch(SQL_COMMISSIONS_OWED, sorted(set(agent_ids)), until)
+async def commissions_owed(tx: Tx, until: date, agent_id: UUID | None = None) -> dict[UUID, Decimal]:
+    """What each agent, or this one, has earned up to and with this month and was not paid.
+
+    Below zero after late refunds; who is missing is owed nothing.
+    """
+    rows = await tx.fetch(SQL_COMMISSIONS_OWED, until, agent_id)
     return {row["agent_id"]: row["amount"] for row in rows}

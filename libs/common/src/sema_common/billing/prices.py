@@ -184,6 +184,10 @@ class PriceList:
         agent = _Payer(agent_id, "agent", self._agents.get(agent_id, ""))
         return self._list_price(agent, country, mno, currency, at, self.volume(agent_id))
 
+    def networks(self, country: str, currency: str) -> set[str]:
+        """The MNOs of a country that any row has a price of its own for."""
+        return {row.mno for row in self._group(country, currency)} - {ANY_MNO}
+
     def rungs(self, buyer: Buyer, country: str, mno: str | None, at: datetime) -> list[tuple[int, Price]]:
         """The price from each monthly volume on; an agent's customer has one price, whatever he sends."""
         if buyer.account_type == "agent_customer":

@@ -82,6 +82,14 @@ async def open_registered(tx: Tx, box: SecretBox, name: str) -> tuple[UUID, UUID
     return account_id, tenant_id
 
 
+async def open_customer(tx: Tx, box: SecretBox, name: str, agent_id: UUID) -> UUID:
+    """An active account of an agent's customer, in the agent's tenant; its id. Whoever opens it writes the audit."""
+    account_id = new_id()
+    wanted = Opening(name, "agent_customer", "starter", Decimal(0), "", agent_id)
+    await _insert(tx, box, account_id, tenant_for(account_id, agent_id), wanted)
+    return account_id
+
+
 async def _insert(tx: Tx, box: SecretBox, account_id: UUID, tenant_id: UUID, wanted: Opening) -> None:
     """The account's row, and its balance where it has one of its own."""
     billing_id = billing_account_for(account_id, wanted.agent_id)

@@ -43,8 +43,9 @@ If that was not you, ask for a new password at once and tell the owner of your a
     return Mail(to, "password_changed", "Your password was changed", text)
 
 
-def invitation(to: str, web: str, token: str, company: str) -> Mail:
-    text = f"""You are invited to the account of {company} at Sema Link.
+def invitation(to: str, web: str, token: str, company: str, brand: str = "Sema Link") -> Mail:
+    """`brand`: in whose name the account is served; an agent's customers know nothing of us."""
+    text = f"""You are invited to the account of {company} at {brand}.
 
 Follow this link within seven days to choose a password:
 

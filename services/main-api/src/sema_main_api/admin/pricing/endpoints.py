@@ -1,12 +1,13 @@
 """/v1/admin/pricing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
 
+from sema_common.billing.rates import end_price, insert_price
 from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import FieldError
@@ -81,7 +82,7 @@ async def end(deps: Deps, request: Request, staff: Staff) -> Response:
         before = await store.read(tx, _price_id(request))
         if before is None or (before.valid_to is not None and before.valid_to <= at):
             raise not_found()
-        after = await store.end(tx, before.id or 0, ends)
+        after = await _ended(tx, before, ends)
         await _audit(tx, request, staff, "price.ended", before, after, body.reason)
     return json_response(_shown(after))
 
@@ -133,14 +134,25 @@ async def _apply(
         after = None
         if change.before is not None and change.before.id is not None:
             until = change.after.valid_from if change.after else at
-            ended = await store.end(tx, change.before.id, until)
+            ended = await _ended(tx, change.before, until)
             if change.after is None:
                 await _audit(tx, request, staff, "price.ended", change.before, ended, reason)
         if change.after is not None:
-            after = await store.insert(tx, change.after)
+            row = change.after
+            price_id = await insert_price(tx, row.scope, row.price, row.valid_from, row.valid_to)
+            after = replace(row, id=price_id)
             made.append(after)
             await _audit(tx, request, staff, f"price.{change.what}", change.before, after, reason)
     return made
+
+
+async def _ended(tx: Tx, row: Tariff, at: datetime) -> Tariff:
+    """The row as it is once it ends at `at`."""
+    assert row.id is not None
+    await end_price(tx, row.id, at)
+    after = await store.read(tx, row.id)
+    assert after is not None
+    return after
 
 
 async def _require_accounts(tx: Tx, changes: Sequence[Change]) -> None:

@@ -1,4 +1,4 @@
-"""`billing.pricing_tiers`, as staff keep it."""
+"""`billing.pricing_tiers` as staff read it; `sema_common.billing.rates` writes it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -60,35 +60,6 @@ async def read(tx: Tx, price_id: int) -> Tariff | None:
     """One row, locked."""
     row = await tx.fetchrow(SQL_READ, price_id)
     return None if row is None else _tariff(row)
-
-
-SQL_INSERT: Final[LiteralString] = f"""
-INSERT INTO billing.pricing_tiers (account_id, tier, account_type, country, mno, min_segments, currency, price,
-    valid_from, valid_to)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING {_COLUMNS}
-"""
-
-
-async def insert(tx: Tx, row: Tariff) -> Tariff:
-    """A new row, with its id."""
-    made = await tx.fetchrow(SQL_INSERT, *row.scope, row.price, row.valid_from, row.valid_to)
-    assert made is not None
-    return _tariff(made)
-
-
-SQL_END: Final[LiteralString] = f"""
-UPDATE billing.pricing_tiers
-SET valid_from = LEAST(valid_from, $2::timestamptz - interval '1 microsecond'), valid_to = $2
-WHERE id = $1 RETURNING {_COLUMNS}
-"""
-
-
-async def end(tx: Tx, price_id: int, at: datetime) -> Tariff:
-    """The row holds until `at` and no longer; one that had not begun never does."""
-    row = await tx.fetchrow(SQL_END, price_id, at)
-    assert row is not None
-    return _tariff(row)
 
 
 SQL_KNOWN: Final[LiteralString] = """
