@@ -8,6 +8,7 @@ from sema_common.platform.db import Database, Tx
 from sema_common.values.ids import new_id
 from tests.contracts.grants import API, GRANTS
 from tests.kit.fixtures import TestDatabase
+from tests.kit.seeds import open_account
 
 SQL_TABLES = """
 SELECT n.nspname || '.' || c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS walled
@@ -21,6 +22,13 @@ SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute
 WHERE attrelid = $1::text::regclass AND attnum > 0 AND attnotnull AND NOT attisdropped AND attidentity = ''
   AND attname <> 'tenant_id'
 """
+
+COMMON = {
+    "core.mno_prefixes": "which network a number belongs to",
+    "billing.accounting_cursor": "how far the ledger has been added up",
+    "billing.pricing_tiers": "the price list; what one account has agreed is walled, see below",
+}
+"""What the tenants' role may read that has no tenants."""
 
 ANYTHING = {
     "uuid": "gen_random_uuid()",
@@ -75,6 +83,33 @@ async def test_every_table_with_tenants_is_walled_even_against_its_owner(databas
         found = await tables(db)
     assert len(found) >= 17
     assert [table for table, walled in found.items() if not walled] == []
+
+
+async def test_whatever_a_tenant_may_read_is_walled_or_common(database: TestDatabase) -> None:
+    """OWASP API1:2023, ASVS 8.4.1."""
+    async with Database.open(database.owner_dsn, name="owner") as db:
+        walled = [table for table, walled in (await tables(db)).items() if walled]
+    assert GRANTS[API].keys() - set(walled) == COMMON.keys()
+
+
+async def test_a_price_agreed_with_another_is_not_seen(database: TestDatabase) -> None:
+    """OWASP API1:2023, ASVS 8.4.1."""
+    async with (
+        Database.open(database.owner_dsn, name="owner") as owner,
+        Database.open(database.dsn(API), name="api") as api,
+    ):
+        async with owner.transaction() as tx:
+            ours, theirs = await open_account(tx), await open_account(tx)
+            for account in (ours, theirs):
+                await tx.execute(
+                    "INSERT INTO billing.pricing_tiers (account_id, country, currency, price)"
+                    " VALUES ($1, 'KE', 'KES', 0.5)",
+                    account,
+                )
+        async with api.transaction() as tx:
+            await tx.execute("SELECT set_config('app.tenant_id', $1, true)", str(ours))
+            rows = await tx.fetch("SELECT DISTINCT account_id FROM billing.pricing_tiers")
+    assert {row["account_id"] for row in rows} == {None, ours}
 
 
 async def test_a_tenant_sees_its_own_rows_only(database: TestDatabase, tenants: tuple[UUID, UUID]) -> None:
