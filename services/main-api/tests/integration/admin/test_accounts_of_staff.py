@@ -171,6 +171,23 @@ async def test_who_an_agent_pays_for_is_suspended_with_him(
     assert own["status"] == "active", "he himself did nothing: he is in again with his agent"
 
 
+async def test_what_an_agent_has_suspended_staff_may_take_over(
+    client: httpx.AsyncClient, admin: Headers, open_: Open, owner: Database
+) -> None:
+    agent = await open_("Reseller", "agent")
+    customer = await open_("Customer", "agent_customer", credit="0", agent=agent.account_id)
+    path = f"{PATH}/{customer.account_id}"
+    await owner.execute(
+        "UPDATE core.accounts SET status = 'suspended', suspended_by = 'agent' WHERE id = $1",
+        customer.account_id,
+    )
+    taken = await client.post(f"{path}/suspend", headers=admin, json=WHY)
+    assert (taken.status_code, taken.json()["suspended_by"]) == (200, "staff")
+    assert (await client.post(f"{path}/suspend", headers=admin, json=WHY)).status_code == 409
+    free = await client.post(f"{path}/reactivate", headers=admin, json=WHY)
+    assert (free.json()["status"], free.json()["suspended_by"]) == ("active", None)
+
+
 async def test_support_reads_and_changes_nothing_and_customers_see_no_such_place(
     client: httpx.AsyncClient, staff: Staff, account: Opened, auth: Headers
 ) -> None:

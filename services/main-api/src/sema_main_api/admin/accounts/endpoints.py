@@ -93,8 +93,9 @@ async def _move(
         before = await store.lock_account(tx, account_id)
         if before is None:
             raise not_found()
-        rules.check_move(before.status, status)
-        await store.change_account(tx, replace(before, status=status))
+        rules.check_move(before.status, before.suspended_by, status)
+        by = "staff" if status == "suspended" else None
+        await store.change_account(tx, replace(before, status=status, suspended_by=by))
         action = "account.suspended" if status == "suspended" else "account.reactivated"
         after = await _audited(tx, request, staff, action, before, wanted.reason)
     deps.authenticator.forget(account_id)

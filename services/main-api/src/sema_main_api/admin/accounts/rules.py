@@ -10,9 +10,12 @@ NEVER_NULL: Final = ("name", "tier", "refund_undelivered", "credit_limit")
 """What an account always has: leaving it out keeps it, null is no value."""
 
 
-def check_move(before: str, after: str) -> None:
-    """Refused(409) for a suspension of what is suspended, and a reactivation of what is active."""
-    if before == after:
+def check_move(before: str, suspended_by: str | None, after: str) -> None:
+    """Refused(409) where nothing would change.
+
+    What an agent has suspended staff may suspend too: from then on he cannot lift it.
+    """
+    if before == after and suspended_by != "agent":
         raise Refused(f"already_{after}", f"This account is {after} already.", 409)
 
 

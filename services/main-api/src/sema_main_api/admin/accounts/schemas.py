@@ -97,6 +97,7 @@ class StaffAccount(Answer):
     type: Kind
     tier: Tier
     status: Status
+    suspended_by: Literal["agent", "staff"] | None = Field(description="Who may let it in again.")
     agent_id: UUID | None = Field(description="Whose customer it is; the agent pays.")
     currency: str
     rate_per_second: int | None

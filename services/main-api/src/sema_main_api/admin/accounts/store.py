@@ -29,6 +29,7 @@ class AccountRow:
     spend_per_hour: Decimal | None
     refund_undelivered: bool
     created_at: datetime
+    suspended_by: str | None
     balance: Decimal | None
     credit_limit: Decimal | None
 
@@ -46,14 +47,14 @@ class AccountRow:
 
 
 AUDITED: Final = (
-    "name", "tier", "status", "rate_per_second", "rate_burst", "priority_per_second",
+    "name", "tier", "status", "suspended_by", "rate_per_second", "rate_burst", "priority_per_second",
     "recipient_per_10_minutes", "prefix_per_10_minutes", "spend_per_hour", "refund_undelivered", "credit_limit",
 )  # fmt: skip
 
 ACCOUNT: Final[LiteralString] = """
 SELECT a.id, a.billing_account_id, a.name, a.type, a.tier, a.status, a.currency, a.rate_per_second, a.rate_burst,
        a.priority_per_second, a.recipient_per_10_minutes, a.prefix_per_10_minutes, a.spend_per_hour,
-       a.refund_undelivered, a.created_at, b.balance, b.credit_limit
+       a.refund_undelivered, a.created_at, a.suspended_by, b.balance, b.credit_limit
 FROM core.accounts a LEFT JOIN billing.credits b ON b.account_id = a.id
 """
 
@@ -104,7 +105,7 @@ SQL_CHANGE: Final[LiteralString] = """
 UPDATE core.accounts SET name = $2, tier = $3, status = $4, rate_per_second = $5, rate_burst = $6,
     priority_per_second = $7, refund_undelivered = $8,
     recipient_per_10_minutes = $9, prefix_per_10_minutes = $10, spend_per_hour = $11,
-    suspended_by = CASE WHEN status = $4 THEN suspended_by END
+    suspended_by = $12
 WHERE id = $1
 """
 
@@ -124,4 +125,5 @@ async def change_account(tx: Tx, wanted: AccountRow) -> None:
         wanted.recipient_per_10_minutes,
         wanted.prefix_per_10_minutes,
         wanted.spend_per_hour,
+        wanted.suspended_by,
     )
