@@ -35,15 +35,21 @@ _CODES: Final[dict[str, str]] = {
 
 
 class Body(BaseModel):
-    """Base of every body: frozen, and a field that it does not know is refused by name."""
+    """Base of every body: frozen, and a field that it does not know is refused by name.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, str_max_length=100_000)
+    Built when it is first used (on the event loop, as all of them), like queries and answers: hundreds of models of
+    which a process may never see one took 2 MB of each.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, str_max_length=100_000, defer_build=True
+    )
 
 
 class Query(BaseModel):
     """Base of every query string: values arrive as text and are converted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -18,7 +18,7 @@ Moment = Annotated[datetime, PlainSerializer(wire_time, when_used="unless-none")
 class Answer(BaseModel):
     """Base of every answer; built from rows by name."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True, defer_build=True)
 
 
 class MoneyObject(Answer):
