@@ -3,8 +3,8 @@
 
     .venv/bin/python -m tests.kit.checker [--home .local]        against the running stack, once it is quiet
 
-A timeout is a "maybe", resolved by how the message ended. The rules about the database alone are in
-`checker_sql`; `tests/kit/test_checker.py` seeds a bug for each of them and for each join, and expects its name.
+A timeout is a "maybe", resolved by how the message ended. The joins are in `checker_joins`, the rules about the
+database alone in `checker_sql`; `tests/kit/test_checker.py` seeds a bug for each of them and expects its name.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from uuid import UUID
 
 import asyncpg
 
@@ -27,8 +25,16 @@ from deploy.local import control
 from deploy.local.credentials import read_env
 from deploy.local.layout import DEFAULT_HOME
 from sema_aggregators.test_mode import MAGIC
-from sema_common.values.ids import event_id
 from tests.kit import checker_sql as sql
+from tests.kit.checker_joins import (
+    Message,
+    Violation,
+    hook_name,
+    judge_calls,
+    judge_debts,
+    judge_receipts,
+    judge_submits,
+)
 from tests.kit.client import Call, Sandbox, queue_depths
 
 MOST_SHOWN: Final = 10
@@ -36,25 +42,7 @@ MOST_SHOWN: Final = 10
 NEVER_REPORTED: Final = tuple(digits for digits, script in MAGIC.items() if not script.reports)
 """Magic recipients whose messages stay `sent`."""
 
-TEST_ROUTE: Final = "test"
-"""Played inside sms-worker: nobody outside could witness it."""
-
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Text = tuple[str, str]
-"""(recipient, text): how the client and the aggregator name a message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One contradiction; `rule` is its stable name."""
-
-    rule: str
-    subject: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.subject}: {self.detail}"
 
 
 @dataclass(frozen=True)
@@ -100,22 +88,6 @@ class Report:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A row of the database, as far as the joins need it."""
-
-    id: UUID
-    account_id: UUID
-    text: Text
-    at: datetime
-    test: bool
-    status: str
-    lane: str
-    route: str | None
-    perhaps_taken: int
-    taken: bool
-
-
 async def check(evidence: Evidence) -> Report:
     """Everything that this evidence can tell."""
     connection = await asyncpg.connect(evidence.dsn)
@@ -145,16 +117,16 @@ async def check(evidence: Evidence) -> Report:
     totals = {"messages": len(messages), **totals, "ever in doubt": doubts, "deliveries": len(deliveries)}
     if evidence.calls is not None:
         totals["calls"] = len(evidence.calls)
-        violations += _judge_calls(evidence.calls, messages)
+        violations += judge_calls(evidence.calls, messages)
     if evidence.witness is not None:
         totals["witnessed"] = len(evidence.witness)
-        violations += _judge_submits(evidence.witness, messages, evidence.since)
+        violations += judge_submits(evidence.witness, messages, evidence.since)
     if evidence.quiet:
-        violations += _judge_debts(owed, deliveries)
+        violations += judge_debts(owed, deliveries)
     if evidence.hooks is not None:
         totals["received webhooks"] = sum(map(len, evidence.hooks.values()))
         recent = [row for row in deliveries if row["created_at"] >= evidence.since]
-        violations += _judge_receipts(evidence.hooks, deliveries, recent)
+        violations += judge_receipts(evidence.hooks, deliveries, recent)
     if evidence.quiet and evidence.queues is not None:
         violations += (
             Violation("queue_not_empty", name, f"{depth} left")
@@ -180,128 +152,6 @@ async def _rules(
     return found
 
 
-def _judge_calls(calls: Sequence[Call], messages: Sequence[Message]) -> Iterator[Violation]:
-    """What clients were told, against what there is."""
-    by_id = {message.id: message for message in messages}
-    callers = {call.account_id for call in calls}
-    stored = Counter((m.account_id, m.text) for m in messages if m.account_id in callers)
-    told: defaultdict[tuple[UUID, Text], set[UUID]] = defaultdict(set)
-    maybe: Counter[tuple[UUID, Text]] = Counter()
-    keys: defaultdict[tuple[UUID, str], set[UUID]] = defaultdict(set)
-    for call in calls:
-        name = (call.account_id, call.text)
-        if call.message_id is not None:
-            told[name].add(call.message_id)
-            if call.key is not None:
-                keys[call.account_id, call.key].add(call.message_id)
-            message = by_id.get(call.message_id)
-            if message is None:
-                yield Violation("lost", str(call.message_id), f"answered {call.status}, and is nowhere")
-            elif (message.account_id, message.text) != name:
-                yield Violation(
-                    "garbled", str(call.message_id), "stored with another recipient, text or account"
-                )
-        elif call.status is None:
-            maybe[name] += 1
-    for (account_id, key), ids in keys.items():
-        if len(ids) > 1:
-            yield Violation("duplicate_key", key, f"one key of {account_id} gave {len(ids)} messages")
-    for name, count in stored.items():
-        expected = len(told[name])
-        if count > expected + maybe[name]:
-            rule = "duplicate_message" if expected + maybe[name] else "phantom_message"
-            detail = f"{count} stored, {expected} accepted, {maybe[name]} calls without an answer"
-            yield Violation(rule, f"{name[0]} to {name[1][0]}", detail)
-
-
-def _judge_submits(
-    witness: Iterable[Mapping[str, Any]], messages: Sequence[Message], since: datetime
-) -> Iterator[Violation]:
-    """What the aggregator says that it took, against what we say that it took."""
-    books: defaultdict[Text, Counter[str]] = defaultdict(Counter)
-    for entry in witness:
-        books[entry["to"], entry["text"]][entry["aggregator"]] += 1
-    by_text: defaultdict[Text, list[Message]] = defaultdict(list)
-    for message in messages:
-        by_text[message.text].append(message)
-    for text, taken in books.items():
-        number = taken.total()
-        group = by_text.get(text)
-        if group is None:
-            yield Violation("phantom_submit", text[0], f"the aggregator took {number}, nobody asked for it")
-            continue
-        live = [message for message in group if not message.test]
-        if not live:
-            yield Violation("test_escaped", str(group[0].id), "a test message reached the aggregator")
-            continue
-        if len(taken) > len(live):
-            yield Violation(
-                "submitted_to_both", str(live[0].id), f"one message, taken by {' and '.join(taken)}"
-            )
-            continue
-        # The priority lane may resend a doubt, once and to the same aggregator; the normal lane never.
-        allowed = sum(min(m.perhaps_taken, 2) if m.lane == "priority" else 1 for m in live)
-        if number > allowed:
-            detail = f"the aggregator took {number}, {allowed} at most are excused"
-            yield Violation("duplicate_submit", str(live[0].id), detail)
-    for text, group in by_text.items():
-        for name, claimed in Counter(m.route for m in group if m.taken and m.at >= since).items():
-            if name != TEST_ROUTE and claimed > books[text][name or ""]:
-                detail = f"{claimed} recorded as accepted by {name}, {books[text][name or '']} were"
-                yield Violation("submit_unwitnessed", str(group[0].id), detail)
-
-
-def _judge_debts(
-    owed: Iterable[Mapping[str, Any]], deliveries: Iterable[Mapping[str, Any]]
-) -> Iterator[Violation]:
-    """Every fact that somebody subscribed to has been tried at least once, and no success went unwritten."""
-    tried: dict[tuple[UUID, UUID | None, str | None], int] = {}
-    for row in deliveries:
-        callback = row["url"] if row["endpoint_id"] is None else None
-        tried[row["event_id"], row["endpoint_id"], callback] = row["tried"]
-        if row["taken"] and row["state"] != "succeeded":
-            yield Violation(
-                "delivery_not_closed", str(row["id"]), f"taken by its receiver, yet {row['state']}"
-            )
-    for row in owed:
-        fact = event_id("message", row["message_id"], row["status"])
-        number = tried.get((fact, row["endpoint_id"], row["callback_url"]))
-        if not number:
-            what = "nobody owes it" if number is None else "never tried"
-            target = row["callback_url"] or row["endpoint_id"]
-            yield Violation(
-                "webhook_missing", str(row["message_id"]), f"message.{row['status']} to {target}: {what}"
-            )
-
-
-def _judge_receipts(
-    hooks: Mapping[str, Sequence[Mapping[str, Any]]],
-    deliveries: Sequence[Mapping[str, Any]],
-    recent: Sequence[Mapping[str, Any]],
-) -> Iterator[Violation]:
-    """What receivers got, against what we say that we delivered: the same id on every attempt, the same bytes."""
-    got: dict[tuple[str, str], set[str]] = {}
-    for name, receipts in hooks.items():
-        for receipt in receipts:
-            got.setdefault((name, receipt["headers"].get("webhook-id", "")), set()).add(receipt["body"])
-    sent = {(_hook(row["url"]), str(row["event_id"])) for row in deliveries}
-    for (name, id_), bodies in got.items():
-        if (name, id_) not in sent:
-            yield Violation("phantom_webhook", id_ or "without id", f"received by {name}, owed by nobody")
-        if len(bodies) > 1:
-            yield Violation("webhook_changed", id_, f"{len(bodies)} different bodies under one id")
-    for row in recent:
-        name = _hook(row["url"])
-        complete = name in hooks and (not hooks[name] or hooks[name][0].get("seq", 1) == 1)
-        if row["state"] == "succeeded" and complete and (name, str(row["event_id"])) not in got:
-            yield Violation("webhook_unreceived", str(row["event_id"]), f"succeeded, but {name} never got it")
-
-
-def _hook(url: str) -> str:
-    """The name of the sandbox's receiver in a webhook's URL."""
-    return urlsplit(url).path.removeprefix("/_hooks/")
-
-
 async def gather(env: Mapping[str, str], calls: Sequence[Call] | None = None, **known: Any) -> Evidence:
     """All evidence that a running stack gives; `env` is its stack.env."""
     async with Sandbox.open(env["SEMA_SANDBOX_URL"]) as sandbox:
@@ -310,7 +160,7 @@ async def gather(env: Mapping[str, str], calls: Sequence[Call] | None = None, **
             urls = await connection.fetch("SELECT DISTINCT url FROM webhooks.deliveries")
         finally:
             await connection.close()
-        names = {_hook(row["url"]) for row in urls if row["url"].startswith(env["SEMA_SANDBOX_URL"])}
+        names = {hook_name(row["url"]) for row in urls if row["url"].startswith(env["SEMA_SANDBOX_URL"])}
         hooks = {name: await sandbox.received(name) for name in sorted(names)}
         known.setdefault("witness", await sandbox.witnesses())
     return Evidence(

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from sema_common.values.ids import event_id, id_time, new_id
-from tests.kit.checker import Evidence, Violation, check
+from tests.kit.checker import Evidence, check
+from tests.kit.checker_joins import Violation
 from tests.kit.checker_sql import RULES
 from tests.kit.client import Call
 from tests.kit.fixtures import TestDatabase
