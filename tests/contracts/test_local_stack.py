@@ -17,6 +17,8 @@ from deploy.local import control, services, wanted
 from deploy.local.credentials import load
 from deploy.local.layout import Layout
 from deploy.local.programs import Program, birth, left_behind, remember
+from sema_dlr_processor.settings import Settings as DlrProcessorSettings
+from sema_sms_worker.settings import Settings as SmsWorkerSettings
 
 
 @pytest.fixture
@@ -58,6 +60,17 @@ def test_proxies_run_only_where_they_are_asked_for(layout: Layout, monkeypatch: 
     plain = {program.name for program in services.programs(layout, secrets)}
     monkeypatch.setenv("SEMA_STORE_PROXIES", "1")
     assert {program.name for program in services.programs(layout, secrets)} - plain == {services.PROXIES}
+
+
+def test_whoever_polls_reports_waits_as_long_as_whoever_gives_them_up(layout: Layout) -> None:
+    fields = [each.model_fields["no_report_hours"] for each in (SmsWorkerSettings, DlrProcessorSettings)]
+    assert repr(fields[0]) == repr(fields[1])
+    secrets = load(layout.secrets_file)
+    given = [
+        services.environment(layout, secrets, name).get("NO_REPORT_HOURS")
+        for name in ("sms-worker", "dlr-processor")
+    ]
+    assert given[0] == given[1]
 
 
 def test_a_supervisor_never_reads_half_a_list_of_what_is_wanted(layout: Layout) -> None:

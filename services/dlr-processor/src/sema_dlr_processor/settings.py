@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from sema_common.platform.settings import RedisUrl, ServiceSettings
+from sema_common.platform.settings import NO_REPORT_HOURS, NoReportHours, RedisUrl, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -27,13 +27,7 @@ class Settings(ServiceSettings):
         le=240,
         description="An unmatched report is tried again for so long, then left to staff.",
     )
-    no_report_hours: float = Field(
-        default=72.0,
-        gt=0,
-        le=240,
-        description="A sent message without a report expires after so long, and a soft failure counts as certain; "
-        "sms-worker polls as long.",
-    )
+    no_report_hours: NoReportHours = NO_REPORT_HOURS
     reports_kept_days: int = Field(
         default=90,
         ge=30,

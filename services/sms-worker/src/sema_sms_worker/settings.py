@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from sema_common.platform.db import COMMAND_SECONDS
-from sema_common.platform.settings import HttpUrl, RedisUrl, ServiceSettings
+from sema_common.platform.settings import NO_REPORT_HOURS, HttpUrl, NoReportHours, RedisUrl, ServiceSettings
 
 CLAIM_LOOK_SECONDS: Final = 15.0
 """How long a claim whose COMMIT went unanswered is looked for; after that it is left to the sweep."""
@@ -162,12 +162,7 @@ class Settings(ServiceSettings):
         le=1000,
         description="Questions about reports, at most; one worker asks at a time.",
     )
-    no_report_hours: float = Field(
-        default=72.0,
-        gt=0,
-        le=240,
-        description="Until then reports are waited for; dlr-processor's, the same.",
-    )
+    no_report_hours: NoReportHours = NO_REPORT_HOURS
     attempts_kept_days: int = Field(
         default=30, ge=14, le=3650, description="Attempts of ended messages are deleted after this."
     )

@@ -71,6 +71,28 @@ async def test_ten_failures_in_a_row_of_two_workers_shut_it_for_both(cache: Cach
     assert state(one) == "shut", "and it told"
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+async def test_workers_lose_fewer_than_20_calls_together_on_a_dead_aggregator(
+    cache: Cache, clock: Clock, workers: int
+) -> None:
+    """Each calls as often as it may before it hears of the others."""
+    healths = [Health(cache, POLICY, clock) for _ in range(workers)]
+    for _ in range(2):
+        for health in healths:
+            call(health, GOOD)
+            await health.exchange()
+    clock.now += 2  # nobody has called it lately
+    lost = 0
+    while any(state(health) == "open" for health in healths):
+        for health in healths:
+            while health.room("celcom") and state(health) == "open":
+                call(health, BAD)
+                lost += 1
+        for health in healths:
+            await health.exchange()
+    assert POLICY.limits.row <= lost < 20
+
+
 async def test_a_success_of_anybody_ends_the_row(cache: Cache, clock: Clock) -> None:
     one, two = (Health(cache, POLICY, clock) for _ in range(2))
     for _ in range(6):

@@ -98,6 +98,29 @@ def test_a_lightly_used_aggregator_is_trusted_with_few_more_calls_than_may_be_lo
     assert calls.room(5.0) <= LIMITS.row + 2
 
 
+def test_workers_share_what_may_be_lost_before_they_hear_of_each_other() -> None:
+    calls = Calls(LIMITS)
+    calls.workers = 2
+
+    def fail() -> int:
+        lost = 0
+        while calls.room(0.0):
+            calls.ended(calls.began(call(0.0)), 0.0, failed=True)
+            lost += 1
+        return lost
+
+    assert fail() == 5
+    calls.hear(5)
+    assert fail() == 2, "the other one has lost nothing yet"
+    calls.hear(9)
+    assert fail() == 1
+    calls.hear(10)
+    assert calls.room(0.0) == 0
+    calls.forget()
+    calls.workers = 1
+    assert fail() == LIMITS.row, "alone"
+
+
 def test_a_slow_aggregator_is_not_taken_for_a_silent_one() -> None:
     calls = Calls(LIMITS)
     now = 0.0

@@ -6,7 +6,7 @@ Environment names are the field names in capitals, without a prefix. A room subc
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -79,6 +79,18 @@ class RoomSettings(BaseSettings):
         if self.faults_dir is not None and self.environment not in ("local", "test"):
             raise ValueError(f"FAULTS_DIR breaks things on purpose: {self.environment} refuses it")
         return self
+
+
+NoReportHours = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=240,
+        description="A sent message without a report expires after so long, and a soft failure counts as certain; "
+        "Celcom is asked until then. The same for sms-worker and dlr-processor.",
+    ),
+]
+NO_REPORT_HOURS: Final = 72.0
 
 
 class ServiceSettings(RoomSettings):

@@ -7,17 +7,14 @@ message that waits for Redis.
 """
 
 import contextlib
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from sema_aggregators import Outcome, SubmitOutcome
 from sema_common.messages.routes import (
-    GATES_KEY,
-    ROWS_KEY,
     WINDOW,
     WINDOW_SECONDS,
     Tally,
@@ -31,6 +28,7 @@ from sema_common.platform.logs import get_logger
 from sema_common.platform.rolling import Rolling
 from sema_common.values.errors import CacheUnavailable
 from sema_sms_worker import metrics
+from sema_sms_worker.clients.board import Board
 from sema_sms_worker.rules import health as rules
 from sema_sms_worker.rules.gates import OPEN, Gate, Rest, Why
 from sema_sms_worker.rules.health import Call, Calls, Limits
@@ -39,25 +37,6 @@ from sema_sms_worker.rules.routing import FINE, Standing
 log = get_logger()
 
 OPENNESS: Final = {"open": 1.0, "trial": 0.5, "shut": 0.0}
-
-# One round trip: rows of failures are set or added to, newer gates replace older ones, and all are read.
-LUA_EXCHANGE: Final = """
-local asked = cjson.decode(ARGV[1])
-local rows = {}
-for name, row in pairs(asked.rows) do
-  if row[1] then redis.call('HSET', KEYS[1], name, row[2]) rows[name] = row[2]
-  else rows[name] = redis.call('HINCRBY', KEYS[1], name, row[2]) end
-end
-for name, gate in pairs(asked.gates) do
-  local there = redis.call('HGET', KEYS[2], name)
-  if not there or cjson.decode(there).version < cjson.decode(gate).version then
-    redis.call('HSET', KEYS[2], name, gate)
-  end
-end
-redis.call('EXPIRE', KEYS[1], 120)
-redis.call('EXPIRE', KEYS[2], 86400)
-return {cjson.encode(rows), redis.call('HGETALL', KEYS[2])}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +57,7 @@ class Health:
 
     def __init__(self, cache: Cache, policy: Policy, clock: Callable[[], float] = time.time) -> None:
         self._cache = cache
-        self._exchange = cache.script(LUA_EXCHANGE)
+        self._board = Board(cache)
         self._policy = policy
         self._clock = clock
         self._window = Rolling(cache, WINDOW, WINDOW_SECONDS)
@@ -233,7 +212,7 @@ class Health:
             tell("route_shut", aggregator=aggregator, mno=mno or None, why=gate.why, code=gate.code,
                  seconds=round(gate.until - now, 1))  # fmt: skip
         elif gate.shut_at is None and before.shut_at is not None:
-            self._calls[key].row = 0
+            self._calls[key].forget()
             log.info("route_open", aggregator=aggregator, mno=mno or None)
         self.wake()
 
@@ -254,6 +233,8 @@ class Health:
             await self._share(now)
         except CacheUnavailable:
             metrics.ALONE.set(1)
+            for calls in self._calls.values():
+                calls.workers = 1
         else:
             metrics.ALONE.set(0)
         now = self._clock()
@@ -266,28 +247,24 @@ class Health:
     async def _share(self, now: float) -> None:
         rows, self._rows = self._rows, {}
         moved, self._moved = self._moved, set()
-        asked = {
-            "rows": rows,
-            "gates": {key: json.dumps(asdict(self._gates[key])) for key in moved},
-        }
         try:
-            told, board = await self._exchange([ROWS_KEY, GATES_KEY], [json.dumps(asked)])
+            heard = await self._board.tell(rows, {key: self._gates[key] for key in moved})
         except CacheUnavailable:
             self._moved |= moved
             raise
-        there = {key: read_gate(text) for key, text in zip(board[::2], board[1::2], strict=True)}
-        for key, gate in there.items():
+        for key, gate in heard.gates.items():
             if gate.version > self._gates.get(key, OPEN).version:
                 self._move(key, gate, now)
                 self._moved.discard(key)
         # A Redis that came back empty is told again.
         self._moved |= {
-            key for key, gate in self._gates.items() if gate.version > there.get(key, OPEN).version
+            key for key, gate in self._gates.items() if gate.version > heard.gates.get(key, OPEN).version
         }
-        for aggregator, row in json.loads(told).items():
-            calls = self._calls[aggregator]
-            calls.row = max(calls.row, int(row)) if calls.row else calls.row
-            if int(row) >= self._policy.limits.row and self._gates.get(aggregator, OPEN).state(now) == "open":
+        for calls in self._calls.values():
+            calls.workers = heard.workers
+        for aggregator, row in heard.rows.items():
+            self._calls[aggregator].hear(row)
+            if row >= self._policy.limits.row and self._gates.get(aggregator, OPEN).state(now) == "open":
                 self._shut(aggregator, now, "failing", "row_of_all_workers", self._policy.failing)
 
     def _show(self, window: Mapping[str, int], now: float) -> None:
@@ -303,12 +280,6 @@ class Health:
                 metrics.WAY.labels(aggregator).set(openness)
                 metrics.PAUSED.labels(aggregator).set(paused)
                 metrics.ERROR_SHARE.labels(aggregator).set(share)
-
-
-def read_gate(text: str) -> Gate:
-    """A gate as another worker, or an older release, wrote it."""
-    fields: dict[str, Any] = json.loads(text)
-    return Gate(**{name: fields[name] for name in Gate.__dataclass_fields__ if name in fields})
 
 
 def _trial_key(key: str) -> str:

@@ -97,6 +97,9 @@ class Calls:
         self._peak_at = 0.0
         self.row = 0
         """Failures one after the other, of this process and of those it has heard of."""
+        self._heard = 0
+        self.workers = 1
+        """How many share what may be lost before they hear of each other again."""
 
     def began(self, call: Call) -> int:
         self._next += 1
@@ -109,7 +112,7 @@ class Calls:
         if failed:
             self.row += not call.stalled
             return call
-        self.row = 0
+        self.forget()
         out = len(self._out) + 1
         if out >= self._answered_at_once or now - self._peak_at > TRUST_SECONDS:
             self._answered_at_once, self._peak_at = out, now
@@ -117,6 +120,15 @@ class Calls:
         took = now - call.began
         self._usual = took if not self._usual else self._usual + USUAL_SHARE * (took - self._usual)
         return call
+
+    def forget(self) -> None:
+        """The row has ended."""
+        self.row = self._heard = 0
+
+    def hear(self, row: int) -> None:
+        """The row of all workers, ours told; a success of ours has ended it for us."""
+        if self.row:
+            self.row = self._heard = max(self.row, row)
 
     def stalled(self, now: float) -> list[Call]:
         """Calls that have just become failures by saying nothing."""
@@ -129,11 +141,13 @@ class Calls:
     def room(self, now: float) -> int:
         """How many calls may leave now.
 
-        All that may still be lost, and what is lost already, stay below the row that shuts it. Until the first
-        sign of trouble as many more are trusted to it as were out lately when an answer came.
+        All that may still be lost, and what is lost already, stay below the row that shuts it: of what is left
+        of it each worker takes its share until it hears of the others. Until the first sign of trouble as many
+        more are trusted to it as were out lately when an answer came.
         """
         waiting = sum(not call.stalled for call in self._out.values())
-        most = self._limits.row - self.row
+        left = self._limits.row - self._heard
+        most = min(left, max(1, left // self.workers)) - (self.row - self._heard)
         if not self.row and now - self._answered <= TRUST_SECONDS and not self._silent(now):
             most += self._answered_at_once
         return max(0, most - waiting)
