@@ -28,7 +28,7 @@ import httpx
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.local import bootstrap, control, demo_campaign, demo_rooms
+from deploy.local import bootstrap, control, demo_campaign, demo_rooms, demo_top_up
 from deploy.local.credentials import load, read_env
 from deploy.local.demo_customer import Story, console, milliseconds, number
 from deploy.local.layout import DEFAULT_HOME, Layout
@@ -64,6 +64,8 @@ async def tell(layout: Layout) -> list[str]:
             story.failures += await demo_campaign.tell(console, http)
             _chapter("All seven rooms")
             story.failures += await demo_rooms.visit(console, env)
+            _chapter("A payment by M-Pesa")
+            story.failures += await demo_top_up.tell(console, http)
             _chapter("The money")
             await _print_money(story)
         finally:

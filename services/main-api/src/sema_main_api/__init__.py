@@ -2,7 +2,7 @@
 
 Doors in    HTTP: `/v1/…`, `/docs`, `/openapi.json`, `/healthz`, `/readyz`.
 Doors out   `sms.priority`, `sms.normal`; `contacts.validate`; `webhooks.outbound` (test pings and redeliveries); any
-            queue (a dead letter that staff send again).
+            queue (a dead letter that staff send again); Daraja (M-Pesa).
 Writes      `core` (accounts, users, api_keys, sender_ids, contact lists, suppressions, audit_log, dead_letters),
             `webhooks.endpoints`; `billing` and `orch` through their wings of libs/common.
 Never       a 202 before the commit; a charge without its message; a row of one account in an answer to another;
