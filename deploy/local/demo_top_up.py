@@ -34,7 +34,7 @@ async def tell(console: Console, http: httpx.AsyncClient) -> list[str]:
         top_up = (await http.get(path)).raise_for_status().json()
     took = time.monotonic() - started
     console.print(
-        f"  GET {path[:14]}…       → {top_up['status']} after {took:.1f} s, M-Pesa receipt {top_up['receipt']}"
+        f"  GET  /v1/top-ups/…           → {top_up['status']} after {took:.1f} s, M-Pesa receipt {top_up['receipt']}"
     )
     ledger = (await http.get("/v1/ledger?limit=1")).raise_for_status().json()["data"][0]
     after = await _balance(http)
