@@ -134,7 +134,7 @@ class Sandbox:
 
     async def _received(self, request: Request) -> Response:
         witness = self._witnesses.get(request.path_params["name"])
-        return await witness.serve(request) if witness else _nobody()
+        return _nobody() if witness is None else await witness.serve(request)
 
 
 async def _health(_: Request) -> Response:
