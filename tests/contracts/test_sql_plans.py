@@ -27,6 +27,12 @@ CONSUMERS = (SMS, DLR, PHONE, CONTENT, HOOKS)
 ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.billing.accounting": (PIPELINE,),
     "sema_common.billing.statements": (API, PIPELINE),
+    "sema_common.billing.invoices.making": (PIPELINE,),
+    "sema_common.billing.invoices.following": (PIPELINE,),
+    "sema_common.billing.invoices.following:SQL_PAGE": (API, PIPELINE),
+    "sema_common.billing.invoices.following:SQL_READ": (API, PIPELINE),
+    "sema_common.billing.invoices.following:SQL_LINES": (API, PIPELINE),
+    "sema_common.billing.invoices.following:SQL_PROFILE": (API, PIPELINE),
     "sema_common.billing.ledger": (PIPELINE,),
     "sema_common.billing.ledger:SQL_LOCK_BALANCES": (PIPELINE, SMS, DLR, CONTENT),
     "sema_common.billing.ledger:SQL_REFUND": (PIPELINE, SMS, DLR),
@@ -121,6 +127,9 @@ BIG = ("orch", "billing", "dlr", "webhooks")
 """Schemas whose tables grow with the traffic."""
 
 SCANS = {
+    "sema_common.billing.invoices.making:SQL_PAYERS": "a run looks at every account, by id",
+    "sema_common.billing.invoices.following:SQL_PAGE_OF_ALL": "staff's list: the newest by id, a page of them",
+    "sema_common.billing.invoices.following:SQL_DUE": "by the partial index of what has a next step",
     "sema_common.billing.accounting:SQL_DRIFT": "the audit of all days, which are few",
     "sema_common.billing.accounting:SQL_CURSOR": "one row",
     "sema_common.billing.accounting:SQL_MOVE_CURSOR": "one row",

@@ -12,6 +12,7 @@ from uuid import UUID
 from sema_common.values.clock import now
 from sema_common.values.ids import new_id
 from tests.kit import seeds
+from tests.kit.accounting import insert_invoice
 from tests.kit.letters import Office
 
 WHY: Final = {"reason": "the test wants it"}
@@ -204,6 +205,11 @@ async def _no_account_route(office: Office) -> StaffCall:
     return StaffCall(f"/v1/admin/routing/accounts/{account}", params=WHY)
 
 
+async def _invoice(office: Office, verb: str, **body: Any) -> StaffCall:
+    invoice = await insert_invoice(office.owner, await _account(office))
+    return StaffCall(f"/v1/admin/invoices/{invoice}/{verb}", WHY | body)
+
+
 WRITES: Final[dict[str, Prepare]] = {
     "POST /v1/admin/payments/{id}/assign": _assigned,
     "POST /v1/admin/payments/{id}/return": _given_back,
@@ -217,6 +223,10 @@ WRITES: Final[dict[str, Prepare]] = {
     "POST /v1/admin/pricing": _price,
     "POST /v1/admin/pricing/{id}/end": _ended_price,
     "POST /v1/admin/pricing/import": _prices,
+    "POST /v1/admin/invoices/{id}/pay": lambda office: _invoice(
+        office, "pay", method="bank", reference="FT1"
+    ),
+    "POST /v1/admin/invoices/{id}/write-off": lambda office: _invoice(office, "write-off"),
     "POST /v1/admin/staff": _invitation,
     "PATCH /v1/admin/staff/{id}": _colleague,
     "POST /v1/admin/content-rules": _new_rule,

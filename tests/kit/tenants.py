@@ -18,6 +18,7 @@ from sema_common.values.ids import new_id
 from sema_main_api.accounts.opening import Opened
 from sema_main_api.http.passwords import hash_password
 from sema_main_api.http.routing import SCOPES
+from tests.kit.accounting import insert_invoice
 
 Headers = dict[str, str]
 Open = Callable[..., Awaitable[Opened]]
@@ -38,6 +39,7 @@ PLACES: Final = {
     "/v1/api-keys/{id}": "key",
     "/v1/webhooks/{id}": "webhook",
     "/v1/webhook-deliveries/{id}": "delivery",
+    "/v1/invoices/{id}": "invoice",
     "/v1/agent/customers/{id}": "customer",
     "/v1/agent/customers/{id}/pricing/{rate_id}": "rate",
     "/v1/agent/pricing/{rate_id}": "common_rate",
@@ -60,6 +62,7 @@ def _campaign(things: Mapping[str, str]) -> dict[str, Any]:
 
 
 BODIES: Final[dict[str, Body]] = {
+    "PUT /v1/billing-profile": lambda _: {"legal_name": "Acme Ltd"},
     "POST /v1/users": lambda _: {"email": f"{new_id().hex}@example.com", "role": "viewer"},
     "PATCH /v1/users/{id}": lambda _: {"name": "Taken"},
     "POST /v1/messages": lambda _: _SEND,
@@ -161,6 +164,7 @@ class World:
         things["user"] = (await self._post(tenant, "/v1/users", invited))["id"]
         things["top_up"] = await self._topped_up(tenant)
         things["session"] = (await self._get(tenant, "/v1/auth/sessions"))["data"][0]["id"]
+        things["invoice"] = str(await insert_invoice(self._owner, tenant.account_id, mark))
         if tenant.kind == "agent":
             await self._furnish_agent(tenant, mark)
         tenant.canaries = {mark, made["secret"], key["secret"], str(tenant.account_id), *_ids(things)}

@@ -38,6 +38,11 @@ from sema_main_api.http.openapi import Webhooks
 from sema_main_api.http.passwords import Passwords
 from sema_main_api.http.routing import Operation, bind
 from sema_main_api.http.tenants import TenantReads
+from sema_main_api.invoices import endpoints as invoices
+from sema_main_api.invoices import loops as invoice_loops
+from sema_main_api.invoices.dunning import Reminders
+from sema_main_api.invoices.rendering import Renderer
+from sema_main_api.invoices.running import Runs
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
@@ -60,7 +65,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0023"
+SCHEMA_REVISION: Final = "0024"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
@@ -79,6 +84,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *billing.OPERATIONS,
     *agents.OPERATIONS,
     *statements.OPERATIONS,
+    *invoices.OPERATIONS,
     *payments.OPERATIONS,
     *accounts.OPERATIONS,
     *webhooks.OPERATIONS,
@@ -179,6 +185,7 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
     )
     await room.every("mail", MAIL_SECONDS, Postman(pipeline, box, settings.smtp))
     await room.every("links", users_loops.PURGE_SECONDS, users_loops.Purge(pipeline))
+    renderer = await open_invoices(room, settings, pipeline, box)
     routes = [
         *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version(), WEBHOOKS)),
         *bind(auth.OPERATIONS, auth_deps),
@@ -194,7 +201,8 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(messaging.OPERATIONS, messaging_deps),
         *bind(contacts.OPERATIONS, await open_contacts(room, settings, pipeline, tenant, bus)),
         *bind(campaigns.OPERATIONS, campaigns.Deps(tenant, pipeline, reference, wake_scheduler)),
-        *await admin.open_admin(room, pipeline, bus, cache, authenticator),
+        *bind(invoices.OPERATIONS, invoices.Deps(tenant, pipeline, renderer)),
+        *await admin.open_admin(room, pipeline, bus, cache, authenticator, renderer.render),
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
     return Edge(routes, authenticator, settings.origins, settings.trusted_proxies)
@@ -226,6 +234,17 @@ async def open_agents(
 
     await room.every("commissions", agents_loops.PAY_SECONDS, agents_loops.Loops(pipeline).pay)
     return agents.Deps(tenant, pipeline, authenticator, open_customer, invite_owner)
+
+
+async def open_invoices(room: Room, settings: Settings, pipeline: Database, box: SecretBox) -> Renderer:
+    """The monthly run, reminders, and what prints invoices."""
+    terms, web = settings.invoice_terms, settings.web_app_url.rstrip("/")
+    monthly = invoice_loops.MonthlyRun(pipeline, Runs(pipeline, box, terms, web))
+    reminders = Reminders(pipeline, box, terms.dunning, web)
+    await room.every("invoices", invoice_loops.RUN_SECONDS, monthly)
+    await room.every("dunning", invoice_loops.DUNNING_SECONDS, reminders.advance)
+    await room.every("watch_invoices", invoice_loops.WATCH_SECONDS, reminders.watch)
+    return await room.open(Renderer.open())
 
 
 async def open_contacts(

@@ -6,6 +6,7 @@ who may call what.
     python -m sema_main_api.cli staff create --email ops@example.com --password -
     python -m sema_main_api.cli owner create --account 0198… --email ann@example.com --password -
     python -m sema_main_api.cli history compare --since 2026-11-20T00:00:00Z
+    python -m sema_main_api.cli invoices run --month 2026-10
     python -m sema_main_api.cli secrets rotate
     python -m sema_main_api.cli openapi write docs/openapi.json
     python -m sema_main_api.cli roles write docs/roles.md
@@ -21,8 +22,8 @@ import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -32,10 +33,9 @@ from sema_common.platform import logs
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_common.platform.settings import load
-from sema_common.values.clock import now, parse_time
+from sema_common.values.clock import now
 from sema_common.values.errors import Refused, RetryLater
-from sema_common.values.money import quantize
-from sema_common.values.senders import is_sender_id
+from sema_main_api import arguments
 from sema_main_api.accounts import opening
 from sema_main_api.accounts import store as accounts
 from sema_main_api.app import OPERATIONS, WEBHOOKS, version
@@ -43,14 +43,13 @@ from sema_main_api.http import roles
 from sema_main_api.http.openapi import document
 from sema_main_api.http.passwords import MAX_LENGTH, MIN_LENGTH, hash_password
 from sema_main_api.http.store import Audit, write_audit
+from sema_main_api.invoices.running import Runs
 from sema_main_api.secrets import rotating
 from sema_main_api.settings import Settings
 from sema_main_api.users import people
 
 EX_TEMPFAIL: Final = 75
 """Exit status when Postgres is away (sysexits.h): the same command may be run again."""
-
-MAX_CREDIT: Final = Decimal(10) ** 12
 
 Result = dict[str, str]
 
@@ -124,6 +123,18 @@ async def compare_history(args: argparse.Namespace, _: Settings, db: Database) -
     return {"SEMA_DIFFERENT": str(found)}
 
 
+async def run_invoices(args: argparse.Namespace, settings: Settings, db: Database) -> Result:
+    """Begins or continues the month's run; run again, it makes what is missing and nothing else."""
+    runs = Runs(
+        db, SecretBox(settings.secrets_keys), settings.invoice_terms, settings.web_app_url.rstrip("/")
+    )
+    made = await runs.run(args.month, again=True)
+    async with db.transaction() as tx:
+        month, after = f"{args.month:%Y-%m}", {"made": made}
+        await write_audit(tx, Audit(_operator(), None, "invoices.run", "month", month, after=after))
+    return {"SEMA_INVOICES_MADE": str(made)}
+
+
 async def rotate_secrets(_: argparse.Namespace, settings: Settings, db: Database) -> Result:
     """Once it has succeeded, the older of SECRETS_KEYS open nothing that is kept: they may be taken away everywhere."""
     done = await rotating.rotate(db, SecretBox(settings.secrets_keys), _operator())
@@ -154,12 +165,12 @@ def parser() -> argparse.ArgumentParser:
     account = _create(
         things, "account", "an account with credit, an approved sender ID and keys", create_account
     )
-    account.add_argument("--name", required=True, type=_name)
-    account.add_argument("--credit", default=Decimal(0), type=_credit, help="opening credit, in KES")
+    account.add_argument("--name", required=True, type=arguments.name)
+    account.add_argument("--credit", default=Decimal(0), type=arguments.credit, help="opening credit, in KES")
     account.add_argument("--tier", default="starter", choices=["starter", "growth", "enterprise"])
     account.add_argument("--type", default="direct", choices=["direct", "agent", "agent_customer"])
     account.add_argument("--agent", type=UUID, help="the agent's account, for an agent_customer")
-    account.add_argument("--sender", default="SEMALINK", type=_sender)
+    account.add_argument("--sender", default="SEMALINK", type=arguments.sender)
 
     refunds = things.add_parser("refunds", help="an account's refund policy")
     policy = refunds.add_subparsers(required=True, metavar="set").add_parser("set", help="set the policy")
@@ -173,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     owner = _create(things, "owner", "an owner of an account", create_owner)
     owner.add_argument("--account", required=True, type=UUID)
     for person in (staff, owner):
-        person.add_argument("--email", required=True, type=_email)
+        person.add_argument("--email", required=True, type=arguments.email)
         person.add_argument(
             "--password", required=True, help=f"at least {MIN_LENGTH} characters; - reads stdin"
         )
@@ -182,10 +193,18 @@ def parser() -> argparse.ArgumentParser:
     verbs = history.add_subparsers(required=True, metavar="compare|rebuild")
     for verb, what in (("compare", "count and name what differs"), ("rebuild", "and make the status follow")):
         command = verbs.add_parser(verb, help=what)
-        command.add_argument("--since", type=_time, default=now() - timedelta(days=1), help="RFC 3339")
-        command.add_argument("--until", type=_time, default=now(), help="RFC 3339")
+        command.add_argument(
+            "--since", type=arguments.moment, default=now() - timedelta(days=1), help="RFC 3339"
+        )
+        command.add_argument("--until", type=arguments.moment, default=now(), help="RFC 3339")
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(command=compare_history, rebuild=verb == "rebuild")
+
+    invoices = things.add_parser("invoices", help="the monthly run of invoices")
+    run = invoices.add_subparsers(required=True, metavar="run").add_parser("run", help="make what is missing")
+    run.add_argument("--month", required=True, type=arguments.month, help="2026-10")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+    run.set_defaults(command=run_invoices)
 
     secrets = things.add_parser("secrets", help="what is sealed at rest")
     command = secrets.add_subparsers(required=True, metavar="rotate").add_parser(
@@ -222,42 +241,6 @@ def _write(
     write = verbs.add_parser("write", help=f"write {what} to a file")
     write.add_argument("path", type=Path)
     write.set_defaults(text=text)
-
-
-def _name(text: str) -> str:
-    if not 1 <= len(text.strip()) <= 200:
-        raise argparse.ArgumentTypeError("a name has 1 to 200 characters")
-    return text.strip()
-
-
-def _credit(text: str) -> Decimal:
-    try:
-        credit = Decimal(text)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError("not an amount") from None
-    if not 0 <= credit <= MAX_CREDIT or quantize(credit) != credit:
-        raise argparse.ArgumentTypeError("an amount is 0 or more, with at most 4 places")
-    return quantize(credit)
-
-
-def _time(text: str) -> datetime:
-    try:
-        return parse_time(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from None
-
-
-def _sender(text: str) -> str:
-    if not is_sender_id(text):
-        raise argparse.ArgumentTypeError("not a sender ID")
-    return text
-
-
-def _email(text: str) -> str:
-    local, at, host = text.strip().lower().partition("@")
-    if not (local and at and host) or len(text) > 254 or " " in text:
-        raise argparse.ArgumentTypeError("not an e-mail address")
-    return f"{local}@{host}"
 
 
 def _password(text: str) -> str:

@@ -10,7 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sema_common.platform.mail import Smtp
 from sema_common.platform.secrets import SecretBox, signing_keys
-from sema_common.platform.settings import HttpUrl, PostgresUrl, RedisUrl, ServiceSettings
+from sema_common.platform.settings import HttpUrl, PostgresUrl, RedisUrl
+from sema_main_api.invoice_settings import InvoiceSettings
 
 
 def _listed(text: str) -> list[str]:
@@ -43,7 +44,7 @@ class DarajaSettings:
     list_seconds: float
 
 
-class Settings(ServiceSettings):
+class Settings(InvoiceSettings):
     database_url: PostgresUrl = Field(
         repr=False, description="Postgres as main_api: a tenant's own reads, behind row-level security."
     )

@@ -133,3 +133,14 @@ async def test_a_status_that_its_history_does_not_bear_out_is_named_and_mended(
     assert (await cli("history", "compare"))[1] == "SEMA_DIFFERENT=0\n"
     audited = await pipeline.fetchval("SELECT count(*) FROM core.audit_log WHERE action = 'history.rebuild'")
     assert audited == 1
+
+
+async def test_a_month_is_invoiced_once_however_often_it_is_run(cli: Cli, pipeline: Database) -> None:
+    for _ in range(2):
+        code, out, err = await cli("invoices", "run", "--month", "2026-08")
+        assert (code, out.strip(), err) == (0, "SEMA_INVOICES_MADE=0", "")
+    code, out, err = await cli("invoices", "run", "--month", "2099-01")
+    assert (code, out) == (1, "")
+    assert "not over" in err
+    runs = await pipeline.fetchval("SELECT count(*) FROM core.audit_log WHERE action = 'invoices.run'")
+    assert runs == 2

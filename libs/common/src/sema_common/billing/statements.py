@@ -46,6 +46,11 @@ def next_month(month: date) -> date:
     return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
+def last_day(month: date) -> date:
+    """The last day of the month that begins on `month`."""
+    return next_month(month) - timedelta(days=1)
+
+
 SQL_MONTHS: Final[LiteralString] = """
 WITH standing AS (SELECT until_xid, at FROM billing.accounting_cursor), moved AS (
     SELECT date_trunc('month', day)::date AS month, kind, entries, amount

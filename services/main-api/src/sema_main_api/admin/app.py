@@ -13,6 +13,7 @@ from sema_main_api.admin.credit import endpoints as credit
 from sema_main_api.admin.dead_letters import endpoints as dead_letters
 from sema_main_api.admin.dead_letters import loops as dead_letter_loops
 from sema_main_api.admin.dead_letters.telling import Telling
+from sema_main_api.admin.invoices import endpoints as invoices
 from sema_main_api.admin.networks import endpoints as networks
 from sema_main_api.admin.payments import endpoints as payments
 from sema_main_api.admin.pricing import endpoints as pricing
@@ -33,13 +34,19 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *dead_letters.OPERATIONS,
     *quarantine.OPERATIONS,
     *routing.OPERATIONS,
+    *invoices.OPERATIONS,
     *payments.OPERATIONS,
     *audit.OPERATIONS,
 )
 
 
 async def open_admin(
-    room: Room, pipeline: Database, bus: Bus, cache: Cache, authenticator: Authenticator
+    room: Room,
+    pipeline: Database,
+    bus: Bus,
+    cache: Cache,
+    authenticator: Authenticator,
+    render: invoices.Render,
 ) -> list[Route]:
     """All routes of staff. They see every tenant, so they read and write through the pipeline pool."""
     return [
@@ -52,6 +59,7 @@ async def open_admin(
         *bind(networks.OPERATIONS, networks.Deps(pipeline)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),
+        *bind(invoices.OPERATIONS, invoices.Deps(pipeline, render)),
         *bind(audit.OPERATIONS, audit.Deps(pipeline)),
     ]
 

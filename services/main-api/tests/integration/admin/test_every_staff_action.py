@@ -35,7 +35,7 @@ SQL_TABLES = """
 SELECT c.oid::regclass::text AS name FROM pg_class c
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND c.relnamespace::regnamespace::text IN ('core', 'orch', 'billing', 'webhooks', 'dlr')
-  AND c.relname NOT IN ('accounting_cursor', 'ledger_days', 'usage_days')  -- loops add the ledger up meanwhile
+  AND c.relname NOT IN ('accounting_cursor', 'ledger_days', 'usage_days', 'invoice_runs')  -- loops write them
 ORDER BY 1
 """
 
