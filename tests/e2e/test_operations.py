@@ -110,7 +110,7 @@ def exit_codes(stack: Stack, name: str) -> list[int]:
 
 
 async def test_no_log_holds_a_number_a_text_or_a_secret(stack: Stack, shop: Shop, number: Number) -> None:
-    """Everything that this run has sent so far, and canaries on the ways that go wrong, against every log.
+    """Everything that this run has sent so far, and canaries on the ways that go wrong, against every log and metric.
 
     ASVS 16.2.5.
     """
@@ -153,9 +153,12 @@ async def test_no_log_holds_a_number_a_text_or_a_secret(stack: Stack, shop: Shop
     for secret in private:
         search.add_word(secret, secret)
     search.make_automaton()
-    for path in logs:
-        text = path.read_text()
+    said = {path.name: path.read_text() for path in logs}
+    for name in SERVICES:
+        async with httpx.AsyncClient(base_url=ops_url(stack, name)) as http:
+            said[f"metrics of {name}"] = (await http.get("/metrics")).text
+    for name, text in said.items():
         seen = set(re.findall(r"(?<![0-9a-f-])\d{10,15}(?![0-9a-f-])", text))
-        assert not numbers & seen, f"a number in {path.name}"
-        assert not {found for _, found in search.iter(text)}, path.name
+        assert not numbers & seen, f"a number in {name}"
+        assert not {found for _, found in search.iter(text)}, name
     assert all(path.stat().st_size for path in logs)
