@@ -49,7 +49,7 @@ OF_STAFF: Final = "/v1/admin/"
 def operations() -> Iterator[Any]:
     """Customers' routes first: what staff do may suspend the account that asks."""
     found: list[Any] = [result.ok() for result in SCHEMA.get_all_operations() if isinstance(result, Ok)]
-    assert len(found) == len(OPERATIONS)
+    assert len(found) == sum(operation.listed for operation in OPERATIONS)
     yield from sorted(found, key=lambda op: (op.path.startswith(OF_STAFF), "/auth/" in op.path))
 
 

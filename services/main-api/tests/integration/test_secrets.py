@@ -26,6 +26,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.atttypid IN ('bytea
 
 NOT_SEALED = {
     "core.api_keys.hash": "SHA-256 of a key",
+    "billing.top_ups.callback_hash": "SHA-256 of a callback's token",
     "core.registrations.token_hash": "SHA-256 of a link",
     "core.user_tokens.token_hash": "SHA-256 of a link",
     "core.user_totp.recovery": "SHA-256 of recovery codes",
