@@ -43,8 +43,8 @@ def new_id(at: datetime | None = None) -> UUID:
 
 
 def first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of the millisecond `at`: every id made before it is less."""
-    return UUID(int=((at - _EPOCH) // _MILLISECOND) << 80 | _VERSION_7 | _VARIANT)
+    """The lowest UUIDv7 of the millisecond `at`: every id made before it is less. No id is older than 1970."""
+    return UUID(int=max(0, (at - _EPOCH) // _MILLISECOND) << 80 | _VERSION_7 | _VARIANT)
 
 
 def id_time(id_: UUID) -> datetime:

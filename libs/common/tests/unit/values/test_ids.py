@@ -125,3 +125,11 @@ def test_secrets_are_long_and_of_their_kind() -> None:
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert re.fullmatch(r"dlr_[0-9A-Za-z]{43}", ids.new_secret("dlr_"))
     assert ids.new_secret("") != ids.new_secret("")
+
+
+def test_no_id_is_older_than_its_clock() -> None:
+    assert (
+        ids.first_id(datetime(939, 1, 9, tzinfo=UTC))
+        == ids.first_id(datetime(1970, 1, 1, tzinfo=UTC))
+        < ids.new_id()
+    )
