@@ -107,6 +107,7 @@ async def fuzz(client: httpx.AsyncClient, tenant: Tenant, admin: Headers, count:
     return wrong
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("count", [3, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 async def test_every_answer_is_documented_and_none_is_a_5xx(
     client: httpx.AsyncClient, open_: Open, owner: Database, staff: StaffLogIn, count: int
