@@ -65,7 +65,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0025"
+SCHEMA_REVISION: Final = "0026"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""

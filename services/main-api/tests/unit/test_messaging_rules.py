@@ -20,6 +20,7 @@ from sema_common.messages.store.idempotency import KeptResponse
 from sema_common.values.errors import Refused
 from sema_common.values.ids import id_time, new_id
 from sema_common.values.networks import MnoRow, MnoTable
+from sema_common.values.senders import SenderRule
 from sema_content_checker import Judge, Rule, RuleSet
 from sema_main_api.messaging.rules.admission import Reference, admit, quote
 from sema_main_api.messaging.rules.crediting import Answer, Key, Submission, decide
@@ -40,6 +41,10 @@ class Customer:
     currency: str = "KES"
 
 
+KENYA = SenderRule(needs_registration=True, allows_alphanumeric=True, allows_numeric=False)
+REGISTERED = SenderRule(needs_registration=True, allows_alphanumeric=True, allows_numeric=True)
+
+
 def price(country: str, mno: str, amount: str, **more: Any) -> PriceRow:
     row = {"account_id": None, "tier": None, "valid_from": NOW - timedelta(days=1), "valid_to": None, **more}
     return PriceRow(id=1, country=country, mno=mno, currency="KES", price=Decimal(amount), **row)
@@ -56,6 +61,7 @@ def reference(*, ucs2: bool = True, prices: tuple[PriceRow, ...] = ()) -> Refere
         content=Judge(RuleSet("1", [Rule("word", "forbidden")])),
         live_routes=[Celcom(ucs2=ucs2, countries=frozenset({"KE"})).capabilities],
         test_routes=[TestMode().capabilities],
+        sender_rules={"KE": KENYA, "UG": REGISTERED},
     )
 
 
@@ -66,7 +72,7 @@ def request(**changes: Any) -> SendRequest:
 
 
 def admitted(wanted: SendRequest, customer: Customer | None = None, **more: Any) -> NewMessage:
-    return admit(wanted, customer or Customer(), reference(**more), frozenset({"SEMALINK"}), NOW)
+    return admit(wanted, customer or Customer(), reference(**more), {"SEMALINK": frozenset({"KE", "UG"})}, NOW)
 
 
 def test_a_message_is_priced_by_its_network_and_segments_and_lives_a_day() -> None:
@@ -128,6 +134,23 @@ def test_ucs2_goes_where_a_route_can_carry_it() -> None:
     assert admitted(request(body="Habari 😀")).encoding == "UCS-2"
     with pytest.raises(Refused, match="unsupported_type"):
         admitted(request(body="Habari 😀"), ucs2=False)
+
+
+@pytest.mark.parametrize(
+    ("sender", "approved", "code"),
+    [
+        ("ACME", {"ACME": frozenset({"UG"})}, "not_registered_in_country"),
+        ("20414", {"20414": frozenset({"KE"})}, "numeric_not_allowed"),
+    ],
+)
+def test_a_sender_is_used_where_it_is_registered_and_the_country_takes_it(
+    sender: str, approved: dict[str, frozenset[str]], code: str
+) -> None:
+    """OWASP API6:2023."""
+    with pytest.raises(Refused) as caught:
+        admit(request(**{"from": sender}), Customer(), reference(), approved, NOW)
+    refused = caught.value
+    assert (refused.status, refused.code, refused.errors[0].code) == (403, "sender_id_not_approved", code)
 
 
 def test_an_estimate_needs_no_sender_and_says_what_the_charge_will_be() -> None:

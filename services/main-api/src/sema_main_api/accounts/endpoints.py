@@ -12,7 +12,6 @@ from sema_common.platform.db import Database, Tx
 from sema_common.values.clock import now
 from sema_common.values.errors import FieldError, Refused
 from sema_common.values.ids import KeyMode, api_key, hash_api_key, new_id
-from sema_content_checker import skeleton
 from sema_main_api.accounts import schemas, store
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.bodies import invalid, read_body, read_query
@@ -175,15 +174,15 @@ async def revoke_key(deps: Deps, request: Request, caller: Caller) -> Response:
 
 
 async def request_sender(deps: Deps, request: Request, caller: Caller) -> Response:
-    """201 with status `pending`: staff decide."""
+    """201 with status `pending`: staff decide. One that was rejected may be asked for again."""
     wanted = await read_body(request, schemas.RequestSender)
 
     async def create(tx: Tx) -> Created:
-        row = await store.insert_sender(
-            tx, new_id(), caller.tenant_id, caller.account_id, wanted.sender, skeleton(wanted.sender)
+        row = await store.request_sender(
+            tx, caller.tenant_id, caller.account_id, wanted.sender, wanted.countries, wanted.purpose
         )
         if row is None:
-            raise Refused("sender_id_exists", "This account has asked for this sender ID before.", 409)
+            raise Refused("sender_id_exists", "This account has this sender ID, or has asked for it.", 409)
         body = schemas.Sender.model_validate(row).model_dump(mode="json")
         audit = Audit.by(caller, request.request_id, "sender_id.requested", ("sender_id", row.id), after=body)
         await write_audit(tx, audit)

@@ -11,7 +11,6 @@ from sema_common.platform.db import Tx
 from sema_common.platform.secrets import SecretBox
 from sema_common.values.errors import Refused
 from sema_common.values.ids import KeyMode, api_key, hash_api_key, new_id, webhook_secret
-from sema_content_checker import skeleton
 from sema_main_api.accounts import store
 from sema_main_api.http.routing import SCOPES
 from sema_main_api.http.store import Audit, write_audit
@@ -58,9 +57,7 @@ async def open_account(tx: Tx, box: SecretBox, wanted: Opening, operator: str) -
     await _insert(tx, box, account_id, tenant_id, wanted)
     if wanted.credit:
         await ledger.adjust(tx, account_id, wanted.credit, account_id, kind="opening")
-    await store.insert_sender(
-        tx, new_id(), tenant_id, account_id, wanted.sender, skeleton(wanted.sender), "approved"
-    )
+    await store.grant_sender(tx, tenant_id, account_id, wanted.sender)
     live = await _new_key(tx, tenant_id, account_id, "live")
     test = await _new_key(tx, tenant_id, account_id, "test")
     after = {"name": wanted.name, "type": wanted.type, "tier": wanted.tier, "credit": str(wanted.credit)}

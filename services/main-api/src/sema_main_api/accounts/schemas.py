@@ -104,14 +104,29 @@ class KeyList(ListAnswer):
     data: list[Key]
 
 
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["KE"])]
+
+
 class RequestSender(Body):
     sender: Annotated[str, AfterValidator(_sender)] = Field(min_length=1, max_length=15)
+    countries: list[Country] = Field(
+        default=[],
+        max_length=60,
+        description="Where it shall be used; none: wherever we can have it registered.",
+    )
+    purpose: str | None = Field(
+        default=None, min_length=1, max_length=500, description="What it is for, and whose name it is."
+    )
 
 
 class Sender(Answer):
     id: UUID
     sender: str
     status: Literal["pending", "approved", "rejected"]
+    countries: list[str] = Field(
+        description="Where it is registered; while it is pending, where it is wanted."
+    )
+    purpose: str | None
     reason: str | None
     created_at: Moment
     decided_at: Moment | None

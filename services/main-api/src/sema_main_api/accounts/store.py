@@ -7,7 +7,8 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from sema_common.platform.db import Tx
-from sema_common.values.ids import KeyMode
+from sema_common.values.ids import KeyMode, new_id
+from sema_content_checker import skeleton
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,36 +240,56 @@ class SenderRow:
     id: UUID
     sender: str
     status: str
+    countries: list[str]
+    purpose: str | None
     reason: str | None
     created_at: datetime
     decided_at: datetime | None
 
 
-SQL_INSERT_SENDER: Final[LiteralString] = """
-INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status, decided_at)
-VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6 = 'approved' THEN now() END)
-ON CONFLICT (account_id, sender) DO NOTHING
-RETURNING id, sender, status, reason, created_at, decided_at
+SENDER: Final[LiteralString] = "id, sender, status, countries, purpose, reason, created_at, decided_at"
+
+# One that was rejected may be asked for again, with better reasons.
+SQL_REQUEST_SENDER: Final[LiteralString] = f"""
+INSERT INTO core.sender_ids AS kept (id, tenant_id, account_id, sender, skeleton, countries, purpose)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (account_id, sender) DO UPDATE SET status = 'pending', countries = EXCLUDED.countries,
+    purpose = EXCLUDED.purpose, reason = NULL, decided_at = NULL, decided_by = NULL
+WHERE kept.status = 'rejected'
+RETURNING {SENDER}
 """
 
 
-async def insert_sender(
-    tx: Tx,
-    sender_id: UUID,
-    tenant_id: UUID,
-    account_id: UUID,
-    sender: str,
-    skeleton: str,
-    status: str = "pending",
+async def request_sender(
+    tx: Tx, tenant_id: UUID, account_id: UUID, sender: str, countries: Sequence[str], purpose: str | None
 ) -> SenderRow | None:
-    """A new sender ID; None when the account has asked for it before."""
-    row = await tx.fetchrow(SQL_INSERT_SENDER, sender_id, tenant_id, account_id, sender, skeleton, status)
+    """A sender ID that staff are to decide on; None when the account has it, or has asked for it, already."""
+    row = await tx.fetchrow(
+        SQL_REQUEST_SENDER,
+        new_id(),
+        tenant_id,
+        account_id,
+        sender,
+        skeleton(sender),
+        sorted(set(countries)),
+        purpose,
+    )
     return None if row is None else SenderRow(*row.values())
 
 
-SQL_LIST_SENDERS: Final[LiteralString] = """
-SELECT id, sender, status, reason, created_at, decided_at
-FROM core.sender_ids
+SQL_GRANT_SENDER: Final[LiteralString] = """
+INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status, countries, decided_at)
+VALUES ($1, $2, $3, $4, $5, 'approved', ARRAY(SELECT country FROM core.sender_rules WHERE needs_registration), now())
+"""
+
+
+async def grant_sender(tx: Tx, tenant_id: UUID, account_id: UUID, sender: str) -> None:
+    """A sender ID that an operator vouches for, in every country that needs a registration today."""
+    await tx.execute(SQL_GRANT_SENDER, new_id(), tenant_id, account_id, sender, skeleton(sender))
+
+
+SQL_LIST_SENDERS: Final[LiteralString] = f"""
+SELECT {SENDER} FROM core.sender_ids
 WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR status = $3)
 ORDER BY id DESC LIMIT $4
 """

@@ -9,6 +9,7 @@ A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open
 
     credit        adjustments with a reason, an agent's commission
     pricing       the price list: made, ended, import and export
+    senders       sender IDs: requests, look-alikes, countries' rules, protected names
     content_rules words, patterns, shorteners: list, change, dry run; what was refused lately
     routing       which aggregator carries what: switches, pace, accounts' rules, health
     networks      the MNO registry: prefixes by tier, import and export, where the tiers disagree

@@ -21,6 +21,7 @@ from sema_main_api.admin.quarantine import endpoints as quarantine
 from sema_main_api.admin.quarantine import loops as quarantine_loops
 from sema_main_api.admin.quarantine.telling import Telling as Rereading
 from sema_main_api.admin.routing import endpoints as routing
+from sema_main_api.admin.senders import endpoints as senders
 from sema_main_api.http.auth import Authenticator
 from sema_main_api.http.routing import Operation, Route, bind
 
@@ -29,6 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *credit.OPERATIONS,
     *pricing.OPERATIONS,
+    *senders.OPERATIONS,
     *content_rules.OPERATIONS,
     *networks.OPERATIONS,
     *dead_letters.OPERATIONS,
@@ -53,6 +55,7 @@ async def open_admin(
         *bind(accounts.OPERATIONS, accounts.Deps(pipeline, authenticator)),
         *bind(credit.OPERATIONS, credit.Deps(pipeline)),
         *bind(pricing.OPERATIONS, pricing.Deps(pipeline)),
+        *bind(senders.OPERATIONS, senders.Deps(pipeline)),
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(payments.OPERATIONS, payments.Deps(pipeline)),

@@ -1,6 +1,7 @@
 """An estimate: the same contacts and the same prices as a submission, read and not written."""
 
 import asyncio
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,11 +27,17 @@ class Estimate:
 
 
 async def estimate(
-    tx: Tx, new: NewCampaign, template: Template, caller: Caller, reference: Reference, at: datetime
+    tx: Tx,
+    new: NewCampaign,
+    template: Template,
+    registered: Container[str],
+    caller: Caller,
+    reference: Reference,
+    at: datetime,
 ) -> Estimate:
     """Quote the list; Refused (404, 409, 422) as its submission would be. Credit is not looked at."""
     await submitting.require_validated(tx, new, caller)
-    pricer = submitting.pricer_for(template, new, caller, reference, at)
+    pricer = submitting.pricer_for(template, new, registered, caller, reference, at)
     listed = new.contact_list_id, new.account_id
     quote = rules.Quote()
     if template.fields:

@@ -34,7 +34,7 @@ PriceOf = Callable[[str, str | None], Cost | None]
 """(country, MNO) → the price of one segment; None where this account cannot write to."""
 
 Unreachable = Callable[[str, str], Refused | None]
-"""(country, encoding) → why no route can carry it, or None."""
+"""(country, encoding) → why no route can carry it, or the country does not take its sender; or None."""
 
 
 @dataclass(frozen=True, slots=True)

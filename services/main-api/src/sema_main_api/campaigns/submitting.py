@@ -5,7 +5,7 @@ only for the end of this transaction.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -15,12 +15,14 @@ from sema_common.billing.prices import PriceList
 from sema_common.messages.campaigns import CampaignRow
 from sema_common.platform.db import Tx
 from sema_common.values.errors import Refused
+from sema_common.values.senders import SenderRule
 from sema_common.values.templates import Template
 from sema_main_api.campaigns import rules
 from sema_main_api.campaigns.store import campaigns, recipients
 from sema_main_api.campaigns.store.campaigns import NewCampaign
 from sema_main_api.http.callers import Caller
 from sema_main_api.http.problems import not_found
+from sema_main_api.http.senders import not_taken
 
 SUBMIT_SECONDS: Final = 120.0
 """Longest submission. A million recipients took 18 s, with merge fields 65 s, on a busy machine."""
@@ -37,6 +39,8 @@ class Reference(Protocol):
 
     @property
     def prices(self) -> PriceList: ...
+    @property
+    def sender_rules(self) -> Mapping[str, SenderRule]: ...
     def unreachable(self, mode: str, country: str, kind: str, encoding: str) -> Refused | None: ...
 
 
@@ -44,18 +48,22 @@ async def submit(
     tx: Tx,
     new: NewCampaign,
     template: Template,
+    registered: Container[str],
     caller: Caller,
     reference: Reference,
     at: datetime,
 ) -> CampaignRow:
-    """The campaign with its recipients, paid for in advance; Refused (402, 404, 409, 422), and then nothing is."""
+    """The campaign with its recipients, paid for in advance; Refused (402, 404, 409, 422), and then nothing is.
+
+    `registered` are the countries that know its sender.
+    """
     await require_validated(tx, new, caller)
     await campaigns.insert(tx, new)
     skipped = await recipients.copy_recipients(
         tx, new.id, new.tenant_id, new.contact_list_id, new.account_id, template.fields, SUBMIT_SECONDS
     )
     groups = await recipients.groups(tx, new.id, SUBMIT_SECONDS)
-    pricer = pricer_for(template, new, caller, reference, at)
+    pricer = pricer_for(template, new, registered, caller, reference, at)
     if template.fields:
         quote = await quote_each(tx, new.id, template, pricer)
     else:
@@ -104,7 +112,12 @@ async def reserve(tx: Tx, campaign: CampaignRow) -> None:
 
 
 def pricer_for(
-    template: Template, new: NewCampaign, caller: Caller, reference: Reference, at: datetime
+    template: Template,
+    new: NewCampaign,
+    registered: Container[str],
+    caller: Caller,
+    reference: Reference,
+    at: datetime,
 ) -> rules.Pricer:
     """The pricer of this text for this account, with the prices of this moment."""
 
@@ -117,7 +130,9 @@ def pricer_for(
         return rules.Cost(rate.price.per_segment, (rate.wholesale or rate.price).per_segment)
 
     def unreachable(country: str, encoding: str) -> Refused | None:
-        return reference.unreachable(caller.mode, country, "SMS", encoding)
+        return not_taken(new.sender, registered, country, reference.sender_rules) or reference.unreachable(
+            caller.mode, country, "SMS", encoding
+        )
 
     return rules.Pricer(template, new.on_missing, price_of, unreachable)
 

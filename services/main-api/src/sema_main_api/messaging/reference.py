@@ -20,6 +20,7 @@ from sema_common.platform.logs import get_logger
 from sema_common.values.errors import StoreUnavailable
 from sema_common.values.networks import MnoTable
 from sema_content_checker import Judge, Rule, RuleSet
+from sema_main_api.http.senders import Approved
 from sema_main_api.messaging import metrics, store
 from sema_main_api.messaging.rules.admission import Reference
 
@@ -55,7 +56,7 @@ class ReferenceData:
         self._content_version: int | None = None
         self._content: Judge | None = None
         self._current: Reference | None = None
-        self._senders: dict[UUID, tuple[float, frozenset[str]]] = {}
+        self._senders: dict[UUID, tuple[float, Approved]] = {}
 
     @property
     def current(self) -> Reference:
@@ -75,7 +76,8 @@ class ReferenceData:
         not freeze because of a bad rule. Without a last good one nothing is accepted.
         """
         async with self._db.transaction() as tx:
-            version = await rates_version(tx), await store.networks_version(tx)
+            senders = await store.sender_rules(tx)
+            version = await rates_version(tx), await store.networks_version(tx), senders
             if version == self._version:
                 return
             prices = await load_prices(tx)
@@ -85,7 +87,9 @@ class ReferenceData:
         if self._content is None:
             await self.refresh_content()
         assert self._content is not None
-        self._current = Reference(prices, networks, self._content, self._live_routes, self._test_routes)
+        self._current = Reference(
+            prices, networks, self._content, self._live_routes, self._test_routes, senders
+        )
         self._version = version
         log.info("reference_refreshed", networks=len(rows))
 
@@ -115,8 +119,8 @@ class ReferenceData:
         metrics.REFERENCE_BROKEN.labels(what).set(0)
         return built
 
-    async def senders(self, account_id: UUID, wanted: str) -> frozenset[str]:
-        """The approved sender IDs of an account, at most `SENDER_SECONDS` old."""
+    async def senders(self, account_id: UUID, wanted: str) -> Approved:
+        """The approved sender IDs of an account with their countries, at most `SENDER_SECONDS` old."""
         known = self._senders.get(account_id)
         if known is not None:
             age = time.monotonic() - known[0]

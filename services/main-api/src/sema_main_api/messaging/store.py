@@ -9,17 +9,29 @@ from uuid import UUID
 from sema_common.messages.store.rows import COLUMNS, MessageRow, message_row
 from sema_common.platform.db import Row, Tx
 from sema_common.values.networks import MnoRow
+from sema_common.values.senders import SenderRule
 from sema_content_checker import Rule
 from sema_main_api.messaging.rules.refusals import RefusedText
 
 SQL_APPROVED_SENDERS: Final[LiteralString] = """
-SELECT sender FROM core.sender_ids WHERE account_id = $1 AND status = 'approved'
+SELECT sender, countries FROM core.sender_ids WHERE account_id = $1 AND status = 'approved'
 """
 
 
-async def approved_senders(tx: Tx, account_id: UUID) -> frozenset[str]:
-    """The sender IDs that this account may use."""
-    return frozenset(row["sender"] for row in await tx.fetch(SQL_APPROVED_SENDERS, account_id))
+async def approved_senders(tx: Tx, account_id: UUID) -> dict[str, frozenset[str]]:
+    """The sender IDs that this account may use, each with the countries where it is registered."""
+    rows = await tx.fetch(SQL_APPROVED_SENDERS, account_id)
+    return {row["sender"]: frozenset(row["countries"]) for row in rows}
+
+
+SQL_SENDER_RULES: Final[LiteralString] = """
+SELECT country, needs_registration, allows_alphanumeric, allows_numeric FROM core.sender_rules ORDER BY country
+"""
+
+
+async def sender_rules(tx: Tx) -> dict[str, SenderRule]:
+    """What countries take as senders: a few rows, read in whole."""
+    return {row["country"]: SenderRule(*list(row.values())[1:]) for row in await tx.fetch(SQL_SENDER_RULES)}
 
 
 SQL_NETWORKS_VERSION: Final[LiteralString] = """

@@ -89,12 +89,22 @@ async def test_a_sender_approved_a_moment_ago_may_be_used(
     reference: ReferenceData, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = await open_account(owner, "0")
-    assert await reference.senders(account.account_id, "ACME") == frozenset()
+    assert await reference.senders(account.account_id, "ACME") == {}
     await owner.execute(
-        "INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status)"
-        " VALUES (gen_random_uuid(), $1, $1, 'ACME', 'acme', 'approved')",
+        "INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton, status, countries)"
+        " VALUES (gen_random_uuid(), $1, $1, 'ACME', 'acme', 'approved', '{KE}')",
         account.account_id,
     )
-    assert await reference.senders(account.account_id, "ACME") == frozenset(), "at most one look a second"
+    assert await reference.senders(account.account_id, "ACME") == {}, "at most one look a second"
     monkeypatch.setattr("sema_main_api.messaging.reference.UNKNOWN_SENDER_SECONDS", 0.0)
-    assert await reference.senders(account.account_id, "ACME") == frozenset({"ACME"})
+    assert await reference.senders(account.account_id, "ACME") == {"ACME": frozenset({"KE"})}
+
+
+async def test_a_countrys_rule_for_senders_is_seen_at_the_next_refresh(
+    reference: ReferenceData, owner: Connection
+) -> None:
+    await reference.refresh()
+    assert reference.current.sender_rules["KE"].allows_numeric
+    await owner.execute("UPDATE core.sender_rules SET allows_numeric = false WHERE country = 'KE'")
+    await reference.refresh()
+    assert not reference.current.sender_rules["KE"].allows_numeric

@@ -31,8 +31,8 @@ async def create(deps: Deps, request: Request, caller: Caller) -> Response:
     wanted = await read_body(request, schemas.CreateCampaign)
 
     async def submit(tx: Tx) -> Created:
-        new, template = await drafted(deps, wanted, caller)
-        row = await submitting.submit(tx, new, template, caller, deps.reference.current, now())
+        new, template, registered = await drafted(deps, wanted, caller)
+        row = await submitting.submit(tx, new, template, registered, caller, deps.reference.current, now())
         body = campaign_object(row, {})
         request.noted["contacts"] = row.contacts
         await write_audit(tx, audit_of(caller, request, "campaign.submitted", row.id, row.status))
@@ -49,9 +49,11 @@ async def create(deps: Deps, request: Request, caller: Caller) -> Response:
 async def estimate(deps: Deps, request: Request, caller: Caller) -> Response:
     """What a submission would come to, read and not written. Credit is not looked at."""
     wanted = await read_body(request, schemas.CreateCampaign)
-    new, template = await drafted(deps, wanted, caller)
+    new, template, registered = await drafted(deps, wanted, caller)
     async with deps.estimates.turn(), deps.pipeline.transaction(submitting.SUBMIT_SECONDS) as tx:
-        found = await estimating.estimate(tx, new, template, caller, deps.reference.current, now())
+        found = await estimating.estimate(
+            tx, new, template, registered, caller, deps.reference.current, now()
+        )
     return json_response(estimate_object(found, new, template))
 
 
@@ -74,11 +76,14 @@ def estimate_object(found: estimating.Estimate, new: NewCampaign, template: Temp
     }
 
 
-async def drafted(deps: Deps, wanted: schemas.CreateCampaign, caller: Caller) -> tuple[NewCampaign, Template]:
-    """The campaign that is wanted; Refused where text, sender or time will not do."""
+async def drafted(
+    deps: Deps, wanted: schemas.CreateCampaign, caller: Caller
+) -> tuple[NewCampaign, Template, frozenset[str]]:
+    """The campaign that is wanted, and where its sender is known; Refused where text, sender or time will not do."""
     template = rules.template(wanted.message)
     rules.check_send_at(wanted.send_at, now())
     approved = await deps.reference.senders(caller.account_id, wanted.sender)
+    sender = approved_sender(wanted.sender, approved)
     new = NewCampaign(
         id=new_id(),
         tenant_id=caller.tenant_id,
@@ -86,7 +91,7 @@ async def drafted(deps: Deps, wanted: schemas.CreateCampaign, caller: Caller) ->
         billing_account_id=caller.billing_account_id,
         contact_list_id=wanted.contact_list_id,
         name=wanted.name,
-        sender=approved_sender(wanted.sender, approved),
+        sender=sender,
         message=wanted.message,
         test=caller.mode == "test",
         send_at=wanted.send_at,
@@ -95,4 +100,4 @@ async def drafted(deps: Deps, wanted: schemas.CreateCampaign, caller: Caller) ->
         currency=caller.currency,
         traceparent=telemetry.traceparent(),
     )
-    return new, template
+    return new, template, approved[sender]

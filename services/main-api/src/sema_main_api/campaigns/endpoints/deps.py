@@ -12,6 +12,7 @@ from sema_common.values.errors import Overloaded
 from sema_main_api.campaigns import submitting
 from sema_main_api.http.callers import Caller
 from sema_main_api.http.requests import Request
+from sema_main_api.http.senders import Approved
 from sema_main_api.http.store import Audit
 from sema_main_api.http.tenants import TenantReads
 
@@ -27,7 +28,7 @@ class ReferenceData(Protocol):
 
     @property
     def current(self) -> submitting.Reference: ...
-    async def senders(self, account_id: UUID, wanted: str) -> frozenset[str]: ...
+    async def senders(self, account_id: UUID, wanted: str) -> Approved: ...
 
 
 class Gate:

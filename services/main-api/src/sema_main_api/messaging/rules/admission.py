@@ -1,6 +1,6 @@
 """What may be accepted, and at what price."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,8 +15,9 @@ from sema_common.values.ids import id_time, new_id
 from sema_common.values.msisdn import AFRICAN_COUNTRIES, InvalidMsisdn, Msisdn, country_of, parse_msisdn
 from sema_common.values.networks import MnoTable
 from sema_common.values.segments import MAX_SEGMENTS, Segments, measure
+from sema_common.values.senders import SenderRule
 from sema_content_checker import Judge
-from sema_main_api.http.senders import approved_sender
+from sema_main_api.http.senders import Approved, approved_sender, not_taken
 from sema_main_api.messaging.schemas import SendRequest
 
 DEFAULT_VALIDITY: Final = {"normal": 86_400, "priority": 300}
@@ -53,6 +54,7 @@ class Reference:
     content: Judge
     live_routes: Sequence[Capabilities]
     test_routes: Sequence[Capabilities]
+    sender_rules: Mapping[str, SenderRule] = field(default_factory=dict)
     _reach: dict[tuple[str, str, str, str], Refused | None] = field(default_factory=dict)
 
     def unreachable(self, mode: str, country: str, kind: str, encoding: str) -> Refused | None:
@@ -148,7 +150,7 @@ def admit(
     request: SendRequest,
     asker: Asker,
     reference: Reference,
-    approved: frozenset[str],
+    approved: Approved,
     now: datetime,
     *,
     idempotency_hash: str | None = None,
@@ -157,6 +159,9 @@ def admit(
     """The message that this request asks for, priced and dated; Refused where it may not be."""
     quoted = quote(request, asker, reference, now)
     from_sender = approved_sender(request.sender, approved)
+    refused = not_taken(from_sender, approved[from_sender], quoted.country, reference.sender_rules)
+    if refused is not None:
+        raise refused
     content(request.body, reference.content)
     message_id = new_id()
     enqueued_at = id_time(message_id)

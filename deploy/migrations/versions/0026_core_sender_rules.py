@@ -1,0 +1,10 @@
+"""Where a sender ID may be used, and which names are protected."""
+
+from deploy.migrations.revision import run_sql
+
+revision = "0026"
+down_revision = "0025"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
