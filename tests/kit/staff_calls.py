@@ -210,6 +210,32 @@ async def _invoice(office: Office, verb: str, **body: Any) -> StaffCall:
     return StaffCall(f"/v1/admin/invoices/{invoice}/{verb}", WHY | body)
 
 
+async def _sender(office: Office, verb: str) -> StaffCall:
+    account, sender = await _account(office), new_id()
+    name = f"ACME{next(_numbers)}"
+    await office.owner.execute(
+        "INSERT INTO core.sender_ids (id, tenant_id, account_id, sender, skeleton) VALUES ($1, $2, $2, $3, $4)",
+        *(sender, account, name, name.lower()),
+    )
+    return StaffCall(f"/v1/admin/sender-ids/{sender}/{verb}", WHY)
+
+
+async def _sender_rule(_: Office) -> StaffCall:
+    return StaffCall("/v1/admin/sender-rules/KE", {"needs_registration": True} | WHY)
+
+
+async def _no_sender_rule(_: Office) -> StaffCall:
+    return StaffCall("/v1/admin/sender-rules/RW", params=WHY)
+
+
+async def _protected_name(_: Office) -> StaffCall:
+    return StaffCall("/v1/admin/protected-names", {"name": f"Acme {next(_numbers)}"})
+
+
+async def _free_name(_: Office) -> StaffCall:
+    return StaffCall("/v1/admin/protected-names/Safaricom", params=WHY)
+
+
 WRITES: Final[dict[str, Prepare]] = {
     "POST /v1/admin/payments/{id}/assign": _assigned,
     "POST /v1/admin/payments/{id}/return": _given_back,
@@ -227,6 +253,12 @@ WRITES: Final[dict[str, Prepare]] = {
         office, "pay", method="bank", reference="FT1"
     ),
     "POST /v1/admin/invoices/{id}/write-off": lambda office: _invoice(office, "write-off"),
+    "POST /v1/admin/sender-ids/{id}/approve": lambda office: _sender(office, "approve"),
+    "POST /v1/admin/sender-ids/{id}/reject": lambda office: _sender(office, "reject"),
+    "PUT /v1/admin/sender-rules/{country}": _sender_rule,
+    "DELETE /v1/admin/sender-rules/{country}": _no_sender_rule,
+    "POST /v1/admin/protected-names": _protected_name,
+    "DELETE /v1/admin/protected-names/{name}": _free_name,
     "POST /v1/admin/staff": _invitation,
     "PATCH /v1/admin/staff/{id}": _colleague,
     "POST /v1/admin/content-rules": _new_rule,

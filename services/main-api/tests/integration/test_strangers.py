@@ -35,7 +35,6 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND EXISTS (SELECT FROM p
     WHERE a.attrelid = c.oid AND a.attname = 'account_id' AND NOT a.attisdropped)
   AND c.relnamespace::regnamespace::text IN ('core', 'orch', 'billing', 'webhooks')
   AND c.relname NOT IN ('ledger_days', 'usage_days')  -- a loop adds the ledger up meanwhile
-  AND c.relname NOT IN ('ledger_days', 'usage_days')  -- sums of the ledger, added up when their time comes
 ORDER BY 1
 """
 

@@ -72,7 +72,9 @@ def request(**changes: Any) -> SendRequest:
 
 
 def admitted(wanted: SendRequest, customer: Customer | None = None, **more: Any) -> NewMessage:
-    return admit(wanted, customer or Customer(), reference(**more), {"SEMALINK": frozenset({"KE", "UG"})}, NOW)
+    return admit(
+        wanted, customer or Customer(), reference(**more), {"SEMALINK": frozenset({"KE", "UG"})}, NOW
+    )
 
 
 def test_a_message_is_priced_by_its_network_and_segments_and_lives_a_day() -> None:
