@@ -27,6 +27,8 @@ CONSUMERS = (SMS, DLR, PHONE, CONTENT, HOOKS)
 ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.billing.accounting": (PIPELINE,),
     "sema_common.billing.statements": (API, PIPELINE),
+    "sema_common.billing.alarms": (PIPELINE,),
+    "sema_common.billing.alarms:SQL_THRESHOLD": (API, PIPELINE),
     "sema_common.billing.invoices.making": (PIPELINE,),
     "sema_common.billing.invoices.following": (PIPELINE,),
     "sema_common.billing.invoices.following:SQL_PAGE": (API, PIPELINE),
@@ -127,6 +129,10 @@ BIG = ("orch", "billing", "dlr", "webhooks")
 """Schemas whose tables grow with the traffic."""
 
 SCANS = {
+    "sema_common.billing.alarms:SQL_LOW": "every balance is looked at, and there is one an account",
+    "sema_common.billing.alarms:SQL_ARM": "every balance is looked at, and there is one an account",
+    "sema_common.billing.alarms:SQL_NEAR_LIMIT": "every balance is looked at, and there is one an account",
+    "sema_main_api.webhooks.store:SQL_CLAIM_UNTOLD": "by the partial index of what nobody was told of",
     "sema_common.billing.invoices.making:SQL_PAYERS": "a run looks at every account, by id",
     "sema_common.billing.invoices.following:SQL_PAGE_OF_ALL": "staff's list: the newest by id, a page of them",
     "sema_common.billing.invoices.following:SQL_DUE": "by the partial index of what has a next step",

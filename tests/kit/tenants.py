@@ -62,6 +62,7 @@ def _campaign(things: Mapping[str, str]) -> dict[str, Any]:
 
 
 BODIES: Final[dict[str, Body]] = {
+    "PUT /v1/balance-alert": lambda _: {"threshold": {"amount": "5.00", "currency": "KES"}},
     "PUT /v1/billing-profile": lambda _: {"legal_name": "Acme Ltd"},
     "POST /v1/users": lambda _: {"email": f"{new_id().hex}@example.com", "role": "viewer"},
     "PATCH /v1/users/{id}": lambda _: {"name": "Taken"},

@@ -13,6 +13,7 @@ from sema_common.platform.db import Database, Listener, Tx
 from sema_common.platform.mail import Postman
 from sema_common.platform.runtime import Room
 from sema_common.platform.secrets import SecretBox, signing_keys
+from sema_main_api import money
 from sema_main_api.accounts import endpoints as accounts
 from sema_main_api.accounts import opening
 from sema_main_api.admin import app as admin
@@ -21,9 +22,9 @@ from sema_main_api.agents import loops as agents_loops
 from sema_main_api.auth import endpoints as auth
 from sema_main_api.auth.sessions import Sessions
 from sema_main_api.auth.tokens import Tokens
+from sema_main_api.billing import alarms, statements
 from sema_main_api.billing import endpoints as billing
-from sema_main_api.billing import loops as billing_loops
-from sema_main_api.billing import statements
+from sema_main_api.billing.schemas import BalanceEvent
 from sema_main_api.campaigns import endpoints as campaigns
 from sema_main_api.campaigns.schemas import CampaignEvent
 from sema_main_api.contacts import endpoints as contacts
@@ -39,10 +40,6 @@ from sema_main_api.http.passwords import Passwords
 from sema_main_api.http.routing import Operation, bind
 from sema_main_api.http.tenants import TenantReads
 from sema_main_api.invoices import endpoints as invoices
-from sema_main_api.invoices import loops as invoice_loops
-from sema_main_api.invoices.dunning import Reminders
-from sema_main_api.invoices.rendering import Renderer
-from sema_main_api.invoices.running import Runs
 from sema_main_api.messaging import endpoints as messaging
 from sema_main_api.messaging import loops
 from sema_main_api.messaging.accepting import Accepting
@@ -62,7 +59,7 @@ from sema_main_api.users import inviting
 from sema_main_api.users import loops as users_loops
 from sema_main_api.users.endpoints.deps import MAIL_BOUNDS
 from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
-from sema_main_api.webhooks import deliveries
+from sema_main_api.webhooks import deliveries, disabled
 from sema_main_api.webhooks import endpoints as webhooks
 
 SCHEMA_REVISION: Final = "0026"
@@ -82,6 +79,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *campaigns.OPERATIONS,
     *suppressions.OPERATIONS,
     *billing.OPERATIONS,
+    *alarms.OPERATIONS,
     *agents.OPERATIONS,
     *statements.OPERATIONS,
     *invoices.OPERATIONS,
@@ -96,6 +94,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 WEBHOOKS: Final[Webhooks] = {
     **dict.fromkeys(("message.sent", "message.delivered", "message.failed", "message.expired"), MessageEvent),
     **dict.fromkeys(("campaign.completed", "campaign.rejected"), CampaignEvent),
+    "balance.low": BalanceEvent,
 }
 
 
@@ -184,13 +183,15 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         settings.trusted_proxies,
     )
     await room.every("mail", MAIL_SECONDS, Postman(pipeline, box, settings.smtp))
+    web = settings.web_app_url.rstrip("/")
+    await room.every("webhooks_disabled", disabled.TELL_SECONDS, disabled.Disabled(pipeline, box, web))
     await room.every("links", users_loops.PURGE_SECONDS, users_loops.Purge(pipeline))
-    renderer = await open_invoices(room, settings, pipeline, box)
+    renderer = await money.open_invoices(room, settings, pipeline, box)
     routes = [
         *bind(public.OPERATIONS, public.Deps(room.report, OPERATIONS, version(), WEBHOOKS)),
         *bind(auth.OPERATIONS, auth_deps),
         *bind(users.OPERATIONS, users_deps),
-        *bind((*billing.OPERATIONS, *statements.OPERATIONS), await open_billing(room, pipeline, tenant)),
+        *await money.open_billing(room, pipeline, tenant, bus, box, web),
         *await payments.open_payments(
             room, settings.daraja, tenant, pipeline, cache, box, settings.trusted_proxies
         ),
@@ -206,14 +207,6 @@ async def open_edge(room: Room, settings: Settings) -> Edge:
         *bind(suppressions.OPERATIONS, suppressions.Deps(tenant, pipeline, Imports())),
     ]
     return Edge(routes, authenticator, settings.origins, settings.trusted_proxies)
-
-
-async def open_billing(room: Room, pipeline: Database, tenant: TenantReads) -> billing.Deps:
-    """The ledger, and the loops that add it up."""
-    periodic = billing_loops.Loops(pipeline)
-    await room.every("accounting", billing_loops.ADD_UP_SECONDS, periodic.add_up)
-    await room.every("accounting_check", billing_loops.CHECK_SECONDS, periodic.check)
-    return billing.Deps(tenant)
 
 
 async def open_agents(
@@ -234,17 +227,6 @@ async def open_agents(
 
     await room.every("commissions", agents_loops.PAY_SECONDS, agents_loops.Loops(pipeline).pay)
     return agents.Deps(tenant, pipeline, authenticator, open_customer, invite_owner)
-
-
-async def open_invoices(room: Room, settings: Settings, pipeline: Database, box: SecretBox) -> Renderer:
-    """The monthly run, reminders, and what prints invoices."""
-    terms, web = settings.invoice_terms, settings.web_app_url.rstrip("/")
-    monthly = invoice_loops.MonthlyRun(pipeline, Runs(pipeline, box, terms, web))
-    reminders = Reminders(pipeline, box, terms.dunning, web)
-    await room.every("invoices", invoice_loops.RUN_SECONDS, monthly)
-    await room.every("dunning", invoice_loops.DUNNING_SECONDS, reminders.advance)
-    await room.every("watch_invoices", invoice_loops.WATCH_SECONDS, reminders.watch)
-    return await room.open(Renderer.open())
 
 
 async def open_contacts(

@@ -112,6 +112,10 @@ async def find_span(tx: Tx, account_id: UUID, since: datetime, until: datetime) 
     return Span(since, until, row["after"], NEWEST if row["before"] is None else row["before"])
 
 
+# By the index and in its order, whatever the statistics say: else each page may be sorted out of all that follow.
+SQL_IN_ORDER: Final[LiteralString] = """
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
+"""
 SQL_IN_SPAN: Final[LiteralString] = """
 SELECT entry_id, kind, reference, amount, counter_account, balance_after, created_at
 FROM billing.credit_ledger
@@ -123,5 +127,6 @@ ORDER BY entry_id LIMIT $6
 async def read_span(tx: Tx, account_id: UUID, span: Span, after: int, limit: int) -> list[Entry]:
     """A page of the span's movements behind entry `after`, oldest first."""
     first = max(span.after, after)
+    await tx.execute(SQL_IN_ORDER)
     rows = await tx.fetch(SQL_IN_SPAN, account_id, first, span.before, span.since, span.until, limit)
     return [Entry(*row.values()) for row in rows]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from sema_common.billing import ledger
 from sema_common.billing.prices import Price
 from sema_common.billing.rates import load_prices
+from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_common.values.errors import Refused
 from sema_common.values.money import Money
@@ -26,6 +27,7 @@ from sema_main_api.http.tenants import TenantReads
 @dataclass(frozen=True, slots=True)
 class Deps:
     tenant: TenantReads
+    pipeline: Database
 
 
 async def balance(deps: Deps, _: Request, caller: Caller) -> Response:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from sema_main_api.http.bodies import Query
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyObject
+from sema_main_api.http.bodies import Body, Query
+from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyBody, MoneyObject
 
 
 class BalanceAnswer(Answer):
@@ -90,3 +90,27 @@ class StatementObject(Answer):
 
 class StatementList(ListAnswer):
     data: list[StatementObject]
+
+
+class BalanceAlert(Body):
+    """What may still be spent when `balance.low` is told, once; null for never."""
+
+    threshold: MoneyBody | None
+
+
+class BalanceLow(Answer):
+    """`available` has fallen below `threshold`. Told once, until new credit has come in."""
+
+    account_id: UUID
+    balance: MoneyObject
+    available: MoneyObject
+    credit_limit: MoneyObject
+    threshold: MoneyObject
+
+
+class BalanceEvent(Answer):
+    """What an endpoint that subscribed to `balance.low` gets."""
+
+    type: Literal["balance.low"]
+    timestamp: Moment
+    data: BalanceLow

@@ -136,6 +136,20 @@ async def find_suppressed(tx: Tx, wanted: Sequence[tuple[UUID, str]]) -> dict[tu
     return {(row["account_id"], row["msisdn"]): row["scope"] for row in rows}
 
 
+SQL_OWNERS: Final[LiteralString] = """
+SELECT account_id, email FROM core.users
+WHERE account_id = ANY($1::uuid[]) AND role = 'owner' AND disabled_at IS NULL ORDER BY account_id, email
+"""
+
+
+async def find_owners(tx: Tx, accounts: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """The addresses of each account's owners: whom mails about money go to."""
+    found: dict[UUID, list[str]] = {}
+    for row in await tx.fetch(SQL_OWNERS, accounts):
+        found.setdefault(row["account_id"], []).append(row["email"])
+    return found
+
+
 SQL_AUDIT: Final[LiteralString] = """
 INSERT INTO core.audit_log (actor, actor_id, action, subject_type, subject_id, account_id, before, after, reason,
     request_id)

@@ -14,7 +14,8 @@ from sema_common.platform.logs import get_logger
 from sema_common.platform.mail import Mail, enqueue
 from sema_common.platform.secrets import SecretBox
 from sema_common.values.clock import now
-from sema_main_api.invoices import mails, metrics, store
+from sema_main_api.http.store import find_owners
+from sema_main_api.invoices import mails, metrics
 
 log = get_logger()
 
@@ -35,7 +36,7 @@ class Reminders:
         today = now().date()
         async with self._db.transaction(timeout=30.0) as tx:
             invoices = await following.claim_due(tx, today, AT_ONCE)
-            owners = await store.read_owners(tx, [invoice.account_id for invoice in invoices])
+            owners = await find_owners(tx, [invoice.account_id for invoice in invoices])
             for invoice in invoices:
                 step = rules.step(self._dunning, invoice.due_on, today)
                 await following.take_step(tx, invoice.id, step)

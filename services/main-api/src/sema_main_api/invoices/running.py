@@ -22,7 +22,8 @@ from sema_common.platform.secrets import SecretBox
 from sema_common.values.clock import now
 from sema_common.values.errors import Refused
 from sema_common.values.ids import new_id
-from sema_main_api.invoices import mails, metrics, store
+from sema_main_api.http.store import find_owners
+from sema_main_api.invoices import mails, metrics
 
 log = get_logger()
 
@@ -118,7 +119,7 @@ class Runs:
         due_on: date,
     ) -> None:
         told = [invoice.payer.account_id for invoice in invoices if not invoice.payer.email]
-        owners = await store.read_owners(tx, told)
+        owners = await find_owners(tx, told)
         for invoice, sequence in zip(invoices, numbers, strict=True):
             payer = invoice.payer
             number = rules.number(self._terms.series, moment.year, sequence)

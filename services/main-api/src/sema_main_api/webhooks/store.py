@@ -233,3 +233,32 @@ FROM webhooks.webhook_delivery_attempts WHERE delivery_id = $1 ORDER BY attempt
 async def list_attempts(tx: Tx, delivery_id: UUID) -> list[AttemptRow]:
     """Every attempt of a delivery that the caller may see, oldest first."""
     return [AttemptRow(*row.values()) for row in await tx.fetch(SQL_LIST_ATTEMPTS, delivery_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """An endpoint that was disabled for failing, and whom to tell: owners and developers of its account."""
+
+    id: UUID
+    account_id: UUID
+    url: str
+    reason: str
+    recipients: list[str]
+
+
+SQL_CLAIM_UNTOLD: Final[LiteralString] = """
+UPDATE webhooks.endpoints e SET disabled_told_at = now()
+WHERE id IN (
+    SELECT id FROM webhooks.endpoints
+    WHERE deleted_at IS NULL AND disabled_at IS NOT NULL
+      AND (disabled_told_at IS NULL OR disabled_told_at < disabled_at) AND disabled_reason IS DISTINCT FROM $2
+    ORDER BY disabled_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING id, account_id, url, COALESCE(disabled_reason, 'it kept failing') AS reason, ARRAY(
+    SELECT u.email FROM core.users u
+    WHERE u.account_id = e.account_id AND u.role IN ('owner', 'developer') AND u.disabled_at IS NULL) AS recipients
+"""
+
+
+async def claim_untold(tx: Tx, limit: int, by_customer: str) -> list[Untold]:
+    """Endpoints whose disabling nobody was told of, but for the customer's own; marked as told."""
+    return [Untold(*row.values()) for row in await tx.fetch(SQL_CLAIM_UNTOLD, limit, by_customer)]
