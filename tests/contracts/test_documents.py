@@ -37,4 +37,5 @@ def test_the_openapi_document_is_valid_and_tells_of_webhooks() -> None:
         "message.expired",
         "campaign.completed",
         "campaign.rejected",
+        "balance.low",
     ]
