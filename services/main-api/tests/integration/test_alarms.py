@@ -73,6 +73,22 @@ async def test_a_low_balance_is_told_once_and_again_after_new_credit(
     assert facts[0].data["threshold"] == {"amount": "50.0000", "currency": "KES"}
 
 
+async def test_a_balance_that_is_being_charged_is_not_waited_for(
+    pipeline: Database, account: Opened, alarms: Alarms
+) -> None:
+    """Whoever charges holds several balances in the order of their ids; waiting out of it could be a deadlock."""
+    armed = "SELECT low_at IS NULL FROM billing.credits"
+    await pipeline.execute(
+        "UPDATE billing.credits SET low_threshold = 50, low_at = now() - interval '2 days'"
+    )
+    async with pipeline.transaction() as charging:
+        await ledger.lock_balances(charging, [account.account_id])
+        await alarms()
+        assert await pipeline.fetchval(armed) is False
+    await alarms()
+    assert await pipeline.fetchval(armed) is True
+
+
 async def test_a_postpaid_account_is_told_below_a_fifth_of_its_limit(
     pipeline: Database, account: Opened, alarms: Alarms
 ) -> None:

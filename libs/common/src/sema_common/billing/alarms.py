@@ -54,17 +54,23 @@ async def went_off(tx: Tx, low: Low) -> bool:
     return tag == "UPDATE 1"
 
 
+# A balance that somebody holds is passed over: whoever charges it must neither wait for us nor meet us half-way.
 SQL_ARM: Final[LiteralString] = """
-UPDATE billing.credits c SET low_at = NULL
-WHERE low_at IS NOT NULL AND balance + credit_limit >= GREATEST(COALESCE(low_threshold, 0), credit_limit / 5)
-  AND (low_at < now() - interval '1 day' OR low_funded < (
-      SELECT COALESCE(sum(d.amount), 0) FROM billing.ledger_days d
-      WHERE d.account_id = c.account_id AND d.kind IN ('opening', 'top_up', 'adjustment') AND d.amount > 0))
+UPDATE billing.credits SET low_at = NULL WHERE account_id IN (
+    SELECT account_id FROM billing.credits c
+    WHERE low_at IS NOT NULL AND balance + credit_limit >= GREATEST(COALESCE(low_threshold, 0), credit_limit / 5)
+      AND (low_at < now() - interval '1 day' OR low_funded < (
+          SELECT COALESCE(sum(d.amount), 0) FROM billing.ledger_days d
+          WHERE d.account_id = c.account_id AND d.kind IN ('opening', 'top_up', 'adjustment') AND d.amount > 0))
+    ORDER BY account_id FOR NO KEY UPDATE SKIP LOCKED)
 """
 
 
 async def arm(tx: Tx) -> None:
-    """Arm what was funded since it went off, or has been above its threshold for whatever reason a day later."""
+    """Arm what was funded since it went off, or has been above its threshold for whatever reason a day later.
+
+    A balance that is locked just now is armed the next time.
+    """
     await tx.execute(SQL_ARM)
 
 
