@@ -102,6 +102,7 @@ TENANT_READS = {
     "sema_main_api.messaging.store:SQL_MESSAGE",
     "sema_main_api.messaging.store:SQL_EVENTS",
     "sema_main_api.messaging.store:SQL_MESSAGES",
+    "sema_main_api.messaging.store:SQL_COUNTS",
     "sema_main_api.accounts.store:SQL_READ_ACCOUNT",
     "sema_main_api.accounts.store:SQL_LIST_KEYS",
     "sema_main_api.accounts.store:SQL_LIST_SENDERS",

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sema_main_api.http.schemas import Answer, ListAnswer, MoneyObject
+from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyObject
 
 MAX_BATCH: Final = 1000
 MAX_BODY_CHARACTERS: Final = 1600
@@ -156,3 +156,40 @@ class MessageList(ListAnswer):
     """Newest first."""
 
     data: list[Message]
+
+
+class ByStatus(Answer):
+    """How many messages stand where."""
+
+    submitted: int = 0
+    queued: int = 0
+    sent: int = 0
+    delivered: int = 0
+    failed: int = 0
+    expired: int = 0
+
+
+class MessageGroup(Answer):
+    """`cost` is what the messages were charged at, `refunded` what of it was given back."""
+
+    key: str | None = Field(
+        description="The day, MNO, country, sender or campaign; null: an unknown MNO, no campaign."
+    )
+    country: str | None = Field(description="Of the MNO; null for other groups.")
+    messages: int
+    segments: int
+    by_status: ByStatus
+    cost: MoneyObject
+    refunded: MoneyObject
+
+
+class Analytics(Answer):
+    """Messages accepted from `created_after` on and before `created_before`, by group; days in their order, else the
+    largest group first.
+    """
+
+    group_by: Literal["day", "mno", "country", "sender", "campaign"]
+    created_after: Moment
+    created_before: Moment
+    data: list[MessageGroup]
+    truncated: bool = Field(description="There are more groups: ask for a shorter time.")

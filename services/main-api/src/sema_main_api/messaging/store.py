@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -163,3 +165,49 @@ async def messages(
         SQL_MESSAGES, account_id, *before, since, status, to, sender, campaign_id, metadata, limit
     )
     return [message_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CountRow:
+    """Messages of one group and status; `refunded`: how much of `cost` was given back."""
+
+    key: str | None
+    country: str | None
+    status: str
+    messages: int
+    segments: int
+    cost: Decimal
+    refunded: Decimal
+
+
+# A refund is looked up by its key, and only for what has failed. It may be an agent's at wholesale: that there is one
+# counts.
+SQL_COUNTS: Final[LiteralString] = """
+WITH counted AS (
+    SELECT CASE $4 WHEN 'day' THEN (m.enqueued_at AT TIME ZONE 'UTC')::date::text WHEN 'mno' THEN m.operator_id
+                   WHEN 'country' THEN m.country::text WHEN 'sender' THEN m.from_sender
+                   ELSE m.campaign_id::text END AS key,
+           CASE WHEN $4 = 'mno' THEN m.country::text END AS country, m.status, m.segment_count AS segments, m.cost,
+           CASE WHEN m.status IN ('failed', 'expired') AND m.cost > 0 THEN
+               (SELECT m.cost FROM billing.credit_ledger r WHERE r.reference = m.message_id AND r.kind = 'refund')
+           END AS refunded
+    FROM orch.sms_messages m
+    WHERE m.account_id = $1 AND m.enqueued_at >= $2 AND m.enqueued_at < $3 AND NOT m.test
+), groups AS (
+    SELECT key, country, status, count(*) AS messages, sum(segments) AS segments, sum(cost) AS cost,
+           COALESCE(sum(refunded), 0) AS refunded
+    FROM counted GROUP BY key, country, status
+), ranked AS (
+    SELECT *, dense_rank() OVER (ORDER BY total DESC, key, country) AS rank
+    FROM (SELECT *, sum(messages) OVER (PARTITION BY key, country) AS total FROM groups) AS totals
+)
+SELECT key, country, status, messages, segments, cost, refunded FROM ranked WHERE rank <= $5 ORDER BY rank, status
+"""
+
+
+async def counts(
+    tx: Tx, account_id: UUID, since: datetime, before: datetime, group_by: str, limit: int
+) -> list[CountRow]:
+    """The account's live messages by group and status, of the `limit` groups with the most of them."""
+    rows = await tx.fetch(SQL_COUNTS, account_id, since, before, group_by, limit)
+    return [CountRow(*row.values()) for row in rows]

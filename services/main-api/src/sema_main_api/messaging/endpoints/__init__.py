@@ -3,9 +3,10 @@
 from typing import Final
 
 from sema_main_api.http.routing import WRITERS, Operation
-from sema_main_api.messaging.endpoints import reading, sending
+from sema_main_api.messaging.endpoints import analytics, reading, sending
 from sema_main_api.messaging.endpoints.deps import Messaging
 from sema_main_api.messaging.schemas import (
+    Analytics,
     BatchRequest,
     BatchResult,
     Estimate,
@@ -97,5 +98,16 @@ OPERATIONS: Final = (
         TAG,
         scope="messages:read",
         answers={200: EventList},
+    ),
+    Operation(
+        "GET",
+        "/v1/analytics/messages",
+        analytics.count,
+        "Messages counted",
+        TAG,
+        scope="messages:read",
+        query=analytics.AnalyticsQuery,
+        answers={200: Analytics},
+        description="Test messages are not counted. Days are in UTC; the newest messages are in.",
     ),
 )
