@@ -16,5 +16,6 @@ A new subject is a package here, a line in `app.OPERATIONS`, a line in `app.open
     dead_letters  what rooms set aside: shown, mended, sent again, given up
     quarantine    reports that nobody could read, and those that match no submit
     payments      M-Pesa payments that nobody knows whose they are; each day against the provider's list
+    accounting    the trial balance, what aggregators charge, margins
     audit         who did what, when, with before and after
 """

@@ -6,6 +6,7 @@ from sema_common.platform.bus import Bus
 from sema_common.platform.cache import Cache
 from sema_common.platform.db import Database
 from sema_common.platform.runtime import Room
+from sema_main_api.admin.accounting import endpoints as accounting
 from sema_main_api.admin.accounts import endpoints as accounts
 from sema_main_api.admin.audit import endpoints as audit
 from sema_main_api.admin.content_rules import endpoints as content_rules
@@ -38,6 +39,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *routing.OPERATIONS,
     *invoices.OPERATIONS,
     *payments.OPERATIONS,
+    *accounting.OPERATIONS,
     *audit.OPERATIONS,
 )
 
@@ -59,6 +61,7 @@ async def open_admin(
         *bind(content_rules.OPERATIONS, content_rules.Deps(pipeline)),
         *bind(routing.OPERATIONS, routing.Deps(pipeline, cache)),
         *bind(payments.OPERATIONS, payments.Deps(pipeline)),
+        *bind(accounting.OPERATIONS, accounting.Deps(pipeline)),
         *bind(networks.OPERATIONS, networks.Deps(pipeline)),
         *bind(dead_letters.OPERATIONS, await _open_dead_letters(room, pipeline, bus)),
         *bind(quarantine.OPERATIONS, await _open_quarantine(room, pipeline, bus)),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sema_common.billing import accounting
+from sema_common.billing import accounting, reports
 from sema_common.platform.db import Database
 from sema_common.platform.logs import get_logger
 from sema_main_api.billing import metrics
@@ -31,6 +31,9 @@ class Loops:
         """Compare balances, days and usage; a difference is an incident and is said so."""
         async with self._db.transaction(timeout=60.0) as tx:
             found = await accounting.find_drift(tx)
+            totals = reports.totals(await reports.trial_balance(tx))
+        for currency, total in totals.items():
+            metrics.TRIAL_BALANCE.labels(currency).set(float(total))
         metrics.ACCOUNTING_DRIFT.set(len(found))
         for drift in found:
             log.error(

@@ -8,6 +8,9 @@ ADDED_UP_UNTIL = Gauge(
 ACCOUNTING_DRIFT = Gauge(
     "sema_accounting_drift_accounts", "Accounts whose balance, days and usage do not agree; must be 0"
 )
+TRIAL_BALANCE = Gauge(
+    "sema_trial_balance", "All balances and counter-accounts of a currency summed up; must be 0", ["currency"]
+)
 NEAR_LIMIT = Gauge(
     "sema_postpaid_near_limit_accounts", "Postpaid accounts with less than 20 % of their credit limit left"
 )
