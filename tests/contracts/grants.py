@@ -52,6 +52,7 @@ GRANTS: Final[dict[str, dict[str, str]]] = {
         "core.routes": "SIU",
         "billing.accounting_cursor": "SU",
         "billing.agent_accounts": "SIU",
+        "billing.aggregator_costs": "SIU",
         "billing.agent_customer_pricing": "SIU",
         "billing.agent_months": "SIU",
         "billing.agent_sales": "SIU",

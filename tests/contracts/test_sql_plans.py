@@ -26,6 +26,7 @@ CONSUMERS = (SMS, DLR, PHONE, CONTENT, HOOKS)
 
 ROLES: dict[str, tuple[str, ...]] = {
     "sema_common.billing.accounting": (PIPELINE,),
+    "sema_common.billing.costs": (PIPELINE,),
     "sema_common.billing.reports": (PIPELINE,),
     "sema_common.billing.statements": (API, PIPELINE),
     "sema_common.billing.alarms": (PIPELINE,),
@@ -140,6 +141,8 @@ SCANS = {
     "sema_common.billing.invoices.following:SQL_DUE": "by the partial index of what has a next step",
     "sema_common.billing.accounting:SQL_DRIFT": "the audit of all days, which are few",
     "sema_common.billing.reports:SQL_TRIAL_BALANCE": "every balance, and all days, which are few",
+    "sema_common.billing.costs:SQL_PAGE": "what aggregators charge is a small list",
+    "sema_common.billing.costs:SQL_HOLDING": "what aggregators charge is a small list",
     "sema_common.billing.accounting:SQL_CURSOR": "one row",
     "sema_common.billing.accounting:SQL_MOVE_CURSOR": "one row",
     "sema_common.billing.accounting:SQL_STANDING": "one row",

@@ -78,6 +78,21 @@ async def _prices(_: Office) -> StaffCall:
     return StaffCall("/v1/admin/pricing/import", content=table.encode())
 
 
+async def _cost(_: Office) -> StaffCall:
+    money = {"amount": "0.35", "currency": "KES"}
+    body = {"aggregator": "celcom", "country": "KE", "mno": f"Acme {next(_numbers)}", "cost": money}
+    return StaffCall("/v1/admin/accounting/costs", body | WHY)
+
+
+async def _ended_cost(office: Office) -> StaffCall:
+    row = await office.owner.fetchval(
+        "INSERT INTO billing.aggregator_costs (aggregator, country, mno, currency, cost, valid_from)"
+        " VALUES ('celcom', 'KE', $1, 'KES', 0.35, '2026-01-01') RETURNING id",
+        f"Acme {next(_numbers)}",
+    )
+    return StaffCall(f"/v1/admin/accounting/costs/{row}/end", WHY)
+
+
 async def _stray_payment(office: Office) -> str:
     receipt = f"TSTAFF{next(_numbers):04}"
     await office.owner.execute(
@@ -249,6 +264,8 @@ WRITES: Final[dict[str, Prepare]] = {
     "POST /v1/admin/pricing": _price,
     "POST /v1/admin/pricing/{id}/end": _ended_price,
     "POST /v1/admin/pricing/import": _prices,
+    "POST /v1/admin/accounting/costs": _cost,
+    "POST /v1/admin/accounting/costs/{id}/end": _ended_cost,
     "POST /v1/admin/invoices/{id}/pay": lambda office: _invoice(
         office, "pay", method="bank", reference="FT1"
     ),

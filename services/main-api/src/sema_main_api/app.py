@@ -62,7 +62,7 @@ from sema_main_api.users.endpoints.deps import SLOW_DOWN as FEWER_MAILS
 from sema_main_api.webhooks import deliveries, disabled
 from sema_main_api.webhooks import endpoints as webhooks
 
-SCHEMA_REVISION: Final = "0027"
+SCHEMA_REVISION: Final = "0028"
 
 MAIL_SECONDS: Final = 2.0
 """How soon a mail is on its way after the request that caused it."""
