@@ -1,6 +1,7 @@
 """The books as staff read them."""
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -145,7 +146,7 @@ async def test_margins_are_revenue_less_the_cost_of_what_was_not_refunded(
         assert len(await seeds.accept(tx, sent)) == len(sent)
         await ledger.lock_balances(tx, [direct.account_id])
         await ledger.refund(tx, [refunded.message_id])
-        await ledger.adjust(tx, agent.account_id, Decimal("0.7"), uuid4(), "commission")
+        await ledger.pay_commission(tx, agent.account_id, Decimal("0.7"), date(2026, 10, 1))
     await add_up(pipeline)
 
     async def asked(by: str) -> list[tuple[Any, ...]]:

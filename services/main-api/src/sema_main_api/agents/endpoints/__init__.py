@@ -66,7 +66,8 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/v1/agent/messages", reading.messages, "Customers' messages", _TAG,
-        scope="messages:read", query=schemas.SoldQuery, answers={200: schemas.SoldMessages}, problems=_NOT_AN_AGENT,
+        scope="messages:read", query=schemas.SoldQuery, answers={200: schemas.SoldMessages},
+        problems={**_NOT_AN_AGENT, 404: "`not_found`: a customer of yours"},
     ),
     Operation(
         "GET", "/v1/agent/branding", branding.read, "What customers see", _TAG,
