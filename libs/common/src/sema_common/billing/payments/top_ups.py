@@ -147,9 +147,10 @@ async def push_again(tx: Tx, top_up_id: UUID, at: datetime) -> None:
     await tx.execute(SQL_PUSH_AGAIN, top_up_id, at)
 
 
+# gaps[1] went by before the first look (arrays begin at 1), so the gap after look n is gaps[n + 1].
 SQL_CLAIM_QUERIES: Final[LiteralString] = f"""
 UPDATE billing.top_ups SET queries = queries + 1,
-    query_at = $1::timestamptz + $2::interval * ($3::int[])[least(queries + 1, cardinality($3::int[]))]
+    query_at = $1::timestamptz + $2::interval * ($3::int[])[least(queries + 2, cardinality($3::int[]))]
 WHERE id IN (
     SELECT id FROM billing.top_ups WHERE query_at <= $1 ORDER BY query_at LIMIT $4 FOR UPDATE SKIP LOCKED)
 RETURNING {_COLUMNS}
