@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from sema_common.billing.payments import notices, receipts, reconciling, top_ups
@@ -32,6 +32,9 @@ TRUSTED_AFTER: Final = timedelta(minutes=30)
 
 LIST_REACH: Final = timedelta(hours=47)
 """How far back the list goes (48 hours), a little less."""
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""How far a list was read that nobody has read yet: before it there is nothing to miss."""
 
 MAX_PAGES: Final = 1_000
 RECONCILE_EVERY: Final = timedelta(minutes=15)
@@ -80,10 +83,14 @@ class Loops:
         async with self._db.transaction() as tx:
             done_to = await notices.claim(tx, "list", moment, moment + self._pace.list_every)
         if done_to is not None:
-            since = max(done_to - LIST_OVERLAP, moment - LIST_REACH)
-            await self._read(since, moment)
+            reach = moment - LIST_REACH
+            await self._read(max(done_to - LIST_OVERLAP, reach), moment)
+            unread = rules.unread_days(done_to - LIST_OVERLAP, reach) if done_to > NEVER else ()
             async with self._db.transaction() as tx:
+                await reconciling.put_not_read(tx, unread, moment)
                 await notices.set_done_to(tx, "list", moment)
+            if unread:
+                log.error("list_not_read", first_day=str(unread[0]), last_day=str(unread[-1]))
         await self.settle_listed()
 
     async def _read(self, since: datetime, until: datetime) -> None:
@@ -101,6 +108,7 @@ class Loops:
                     await receipts.put_listed(tx, page, now())
                 fault("payments.after_list")
             offset += rows
+        raise RetryLater(f"Daraja's list does not end: {offset} rows")
 
     async def settle_listed(self) -> None:
         """Every listed payment that nobody has settled, one transaction each."""

@@ -1,5 +1,6 @@
 """One day in Nairobi: what the provider's list has, what we credited, and every place where the two differ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
@@ -63,7 +64,10 @@ async def mismatches(tx: Tx, start: datetime, end: datetime, trusted: datetime) 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The report of one day. `complete`: the list had been read to its end."""
+    """The report of one day. `complete`: the list had been read to its end.
+
+    Of its mismatches `not_read` says that some of the list was never read, and can be read no more.
+    """
 
     day: date
     made_at: datetime
@@ -72,16 +76,33 @@ class Reconciliation:
     mismatches: list[dict[str, Any]]
 
 
+# What was never read stays so, also under a report that another process made meanwhile.
 SQL_PUT: Final[LiteralString] = """
-INSERT INTO billing.payment_reconciliations (day, made_at, complete, totals, mismatches) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (day) DO UPDATE SET made_at = excluded.made_at, complete = excluded.complete, totals = excluded.totals,
-    mismatches = excluded.mismatches
+INSERT INTO billing.payment_reconciliations AS r (day, made_at, complete, totals, mismatches)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (day) DO UPDATE SET made_at = excluded.made_at, totals = excluded.totals,
+    complete = excluded.complete AND NOT r.mismatches @> '[{"kind": "not_read"}]',
+    mismatches = jsonb_path_query_array(r.mismatches, '$[*] ? (@.kind == "not_read")') || excluded.mismatches
 """
 
 
 async def put(tx: Tx, made: Reconciliation) -> None:
-    """Keep a day's report in place of the one before."""
+    """Keep a day's report in place of the one before; a day that was not read whole never becomes complete."""
     await tx.execute(SQL_PUT, made.day, made.made_at, made.complete, made.totals, made.mismatches)
+
+
+SQL_PUT_NOT_READ: Final[LiteralString] = """
+INSERT INTO billing.payment_reconciliations AS r (day, made_at, complete, totals, mismatches)
+SELECT day, $2, false, '{}', '[{"kind": "not_read", "receipt": null, "top_up_id": null, "amount": null}]'
+FROM unnest($1::date[]) AS n(day)
+ON CONFLICT (day) DO UPDATE SET complete = false, mismatches = excluded.mismatches || r.mismatches
+    WHERE NOT r.mismatches @> '[{"kind": "not_read"}]'
+"""
+
+
+async def put_not_read(tx: Tx, days: Sequence[date], at: datetime) -> None:
+    """Some of the list of these days is out of reach and was never read: their reports say so from now on."""
+    await tx.execute(SQL_PUT_NOT_READ, days, at)
 
 
 SQL_READ: Final[LiteralString] = """

@@ -62,6 +62,7 @@ class Total(Answer):
 
 class Mismatch(Answer):
     kind: Literal[
+        "not_read",
         "not_settled",
         "amount_differs",
         "told_not_listed",

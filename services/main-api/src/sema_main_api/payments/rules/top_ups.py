@@ -146,3 +146,12 @@ def days(now: datetime, count: int) -> Sequence[tuple[date, datetime, datetime]]
         start = datetime.combine(day, time(), NAIROBI)
         found.append((day, start, start + timedelta(days=1)))
     return found
+
+
+def unread_days(since: datetime, until: datetime) -> Sequence[date]:
+    """The days in Nairobi of which [since, until) has a part, oldest first; none when `until` is not later."""
+    if until <= since:
+        return ()
+    first = since.astimezone(NAIROBI).date()
+    last = (until - timedelta.resolution).astimezone(NAIROBI).date()
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
