@@ -119,7 +119,7 @@ async def validate(deps: Deps, request: Request) -> Response:
         return _verdict("C2B00013")
     try:
         async with deps.pipeline.transaction() as tx:
-            known = await top_ups.is_reference(tx, rules.normal_reference(told.bill_reference))
+            known = await settling.is_known(tx, told.bill_reference)
     except RetryLater:  # his money is safe with us either way
         known = True
     return _verdict("0" if known else "C2B00012")

@@ -1,7 +1,9 @@
 """What becomes of a result and of a listed payment: each in one transaction, so that no crash leaves half of it."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from sema_common.billing.invoices import following
 from sema_common.billing.payments import receipts, top_ups
 from sema_common.billing.payments.receipts import Payment
 from sema_common.billing.payments.top_ups import TopUp
@@ -44,21 +46,36 @@ async def tell_receipt(tx: Tx, top_up: TopUp, receipt: str, at: datetime) -> Non
         await top_ups.set_receipt(tx, top_up.id, receipt)
 
 
+async def is_known(tx: Tx, bill_reference: str) -> bool:
+    """Whether what a payer types at the pay-bill menu names an account: by a top-up of it, or by an invoice."""
+    reference = rules.normal_reference(bill_reference)
+    if await top_ups.is_reference(tx, reference):
+        return True
+    return await following.find_account(tx, reference, rules.CURRENCY) is not None
+
+
 async def settle_listed(tx: Tx, at: datetime) -> Payment | None:
-    """One payment of the provider's list: its top-up's, its account's, or nobody's. None: none is left."""
+    """One payment of the provider's list: its top-up's, its account's (named by a top-up or an invoice), or
+    nobody's. None: none is left."""
     payment = await receipts.claim_listed(tx)
     if payment is None:
         return None
+    account_id: UUID | None
     if payment.top_up_id is not None:
         top_up: TopUp | None = await top_ups.lock(tx, payment.top_up_id)
     else:
         top_up = await top_ups.lock_reference(tx, rules.normal_reference(payment.bill_reference))
+    if top_up is None:
+        reference = rules.normal_reference(payment.bill_reference)
+        account_id = await following.find_account(tx, reference, rules.CURRENCY)
+    else:
+        account_id = top_up.account_id
     own = None if top_up is None else await receipts.of_top_up(tx, top_up.id)
     place = rules.place(payment, top_up, own)
-    if top_up is None:
+    if account_id is None:
         await receipts.settle(tx, payment.receipt, "unassigned", at)
-    elif place == "beside":
-        await receipts.credit(tx, payment, top_up.account_id, at)
+    elif top_up is None or place == "beside":
+        await receipts.credit(tx, payment, account_id, at)
     else:
         if own is not None and own.receipt != payment.receipt:
             await receipts.displace(tx, own.receipt)
@@ -77,8 +94,8 @@ async def settle_listed(tx: Tx, at: datetime) -> Payment | None:
     log.info(
         "payment_settled",
         receipt=payment.receipt,
-        place=place,
-        account_id=None if top_up is None else str(top_up.account_id),
+        place="invoice" if top_up is None and account_id is not None else place,
+        account_id=None if account_id is None else str(account_id),
         top_up_id=None if top_up is None else str(top_up.id),
     )
     fault("payments.list_before_commit")

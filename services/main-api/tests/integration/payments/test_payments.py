@@ -11,6 +11,7 @@ from sema_common.billing.payments import reconciling
 from sema_common.platform.db import Database
 from sema_common.values.clock import now
 from sema_main_api.payments.rules.daraja import NAIROBI
+from tests.kit.accounting import insert_invoice
 from tests.kit.client import eventually
 from tests.kit.payments import TOKEN, Desk, Json, phone
 
@@ -109,6 +110,18 @@ async def test_every_payment_by_hand_counts_by_itself(desk: Desk) -> None:
     await desk.credited(100, 100, 70, 30)
     await desk.list_is_read()
     await desk.credited(100, 100, 70, 30)
+
+
+async def test_an_invoices_number_names_its_account_at_the_pay_bill_menu(desk: Desk) -> None:
+    await insert_invoice(desk.owner, desk.account.account_id)
+    number = "T-2026-000001"
+    for typed, amount in ((number, "92"), (number.lower().replace("-", " "), "20"), ("T2026000001", "3")):
+        assert (await desk.pay(typed, amount))["accepted"], typed
+    for typed in ("T-2026-000002", "T-2027-000001", "S-2026-000001"):
+        assert (await desk.pay(typed))["result_code"] == "C2B00012", typed
+    await desk.credited(92, 20, 3)
+    await desk.list_is_read()
+    await desk.credited(92, 20, 3)
 
 
 async def test_validation_turns_wrong_account_numbers_away(desk: Desk) -> None:

@@ -88,6 +88,18 @@ async def read(tx: Tx, invoice_id: UUID, account_id: UUID | None = None) -> tupl
     return _invoice(row), [Line(*line.values()) for line in await tx.fetch(SQL_LINES, invoice_id)]
 
 
+SQL_BY_NUMBER: Final[LiteralString] = """
+SELECT account_id FROM billing.invoices WHERE series = $1 AND year = $2 AND number = $3 AND currency = $4
+"""
+
+
+async def find_account(tx: Tx, typed: str, currency: str) -> UUID | None:
+    """Whose invoice has this number (`SL2026000017`: without its hyphens), when it is in this currency."""
+    number = rules.read_number(typed)
+    found: UUID | None = number and await tx.fetchval(SQL_BY_NUMBER, *number, currency)
+    return found
+
+
 SQL_DUE: Final[LiteralString] = """
 SELECT id, account_id, month, number AS sequence, series, year, currency, net, vat_rate, vat, total, terms, parties,
        issued_at, due_on, state, reminders, settled_at, settlement

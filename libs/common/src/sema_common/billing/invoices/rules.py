@@ -4,6 +4,7 @@ Amounts of lines are exact, at 4 places; the net sum is rounded once, half up, t
 is reckoned on that (prices are net of VAT).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +15,7 @@ State = Literal["open", "due", "overdue", "paid", "written_off"]
 UNPAID: Final = ("open", "due", "overdue")
 
 _CENTS: Final = Decimal("0.01")
+_TYPED: Final = re.compile(r"([A-Z0-9]{1,10})(20[0-9]{2})([0-9]{6,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ def vat_rate(rates: Mapping[str, Decimal], country: str) -> Decimal:
 def number(series: str, year: int, sequence: int) -> str:
     """As it is printed: `SL-2026-000017`."""
     return f"{series}-{year}-{sequence:06d}"
+
+
+def read_number(typed: str) -> tuple[str, int, int] | None:
+    """Series, year and sequence of a number that lost its hyphens: `SL2026000017`; None for anything else."""
+    found = _TYPED.fullmatch(typed)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
