@@ -39,8 +39,10 @@ counter-account moves by the opposite. An entry is unique by kind and reference,
 it left behind. Whoever writes one holds the lock of the balance, so an account's entries are one after another, and
 `balance = Σ amount` and `balance + credit limit ≥ 0` hold at every commit; the database refuses anything else.
 
-Prices are net of VAT, of a segment, at four places. `sema_common.billing.prices` decides them in one pure function
-(`PriceList.rate`), which also says which rule decided: the account's own price before the common one, one for the
+Prices are of a segment, at four places; VAT is inside what was prepaid and on top of what is owed
+([decision 15](adr/0015-vat-is-inside-what-was-prepaid.md)). `sema_common.billing.prices` decides them in one
+pure function (`PriceList.rate`), which also says which rule decided: the account's own price before the common one,
+one for the
 network before the country's, one for the tier, one for the account type, the higher monthly volume, the younger. A
 message bears the price that it found: quote, charge and invoice are the same number. Why volumes and balances are read
 as they are is in [decision 13](adr/0013-balances-are-read-from-postgres.md).

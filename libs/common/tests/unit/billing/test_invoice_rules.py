@@ -30,7 +30,24 @@ def line(amount: str) -> Line:
 def test_lines_are_added_exactly_and_their_sum_is_rounded_once_half_up(
     amounts: list[str], net: str, vat: str, total: str
 ) -> None:
-    found = sums(map(line, amounts), Decimal("0.16"))
+    found = sums(map(line, amounts), Decimal("0.16"), prepaid=False)
+    assert (str(found.net), str(found.vat), str(found.total)) == (net, vat, total)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "net", "vat", "total"),
+    [
+        ([], "0.00", "0.00", "0.00"),
+        (["1160"], "1000.00", "160.00", "1160.00"),
+        (["1000"], "862.07", "137.93", "1000.00"),
+        (["0.0025", "0.0025"], "0.01", "0.00", "0.01"),
+        (["-11.6"], "-10.00", "-1.60", "-11.60"),
+    ],
+)
+def test_what_left_a_prepaid_balance_has_the_vat_inside(
+    amounts: list[str], net: str, vat: str, total: str
+) -> None:
+    found = sums(map(line, amounts), Decimal("0.16"), prepaid=True)
     assert (str(found.net), str(found.vat), str(found.total)) == (net, vat, total)
 
 

@@ -195,6 +195,9 @@ def _lines(page: _Page, invoice: Invoice, lines: Sequence[Line]) -> None:
                     f"{line.amount:,.4f}",
                 )
             )
+    if invoice.vat and invoice.terms == "prepaid":
+        page.ln(1)
+        page.text_line("Rates and amounts of the lines include VAT.", size=8, colour=GREY)
     page.ln(4)
 
 

@@ -95,7 +95,7 @@ class Runs:
 
     def _invoice(self, payer: Payer, lines: Sequence[Line], due_on: date, today: date) -> NewInvoice:
         terms = self._terms
-        sums = rules.sums(lines, rules.vat_rate(terms.vat_rates, payer.country))
+        sums = rules.sums(lines, rules.vat_rate(terms.vat_rates, payer.country), prepaid=not payer.postpaid)
         # Prepaid is paid from the balance before it is invoiced; and nobody owes a credit note.
         owed = payer.postpaid and sums.total > 0
         step = rules.step(terms.dunning, due_on, today)

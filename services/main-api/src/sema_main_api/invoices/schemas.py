@@ -31,7 +31,7 @@ class LineObject(Answer):
 
     country: str = Field(examples=["KE"])
     mno: str | None = Field(examples=["Safaricom"])
-    rate: MoneyObject = Field(description="Of one segment, net of VAT.")
+    rate: MoneyObject = Field(description="Of one segment: prepaid with the VAT inside, postpaid net of it.")
     messages: int
     segments: int
     amount: MoneyObject

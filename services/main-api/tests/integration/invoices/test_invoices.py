@@ -10,10 +10,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from sema_common.billing import ledger
 from sema_common.billing.invoices import making
 from sema_common.platform.db import Database
 from sema_common.platform.secrets import SecretBox
 from sema_common.values.errors import Refused
+from sema_common.values.ids import new_id
 from sema_main_api.accounts.opening import Opened
 from sema_main_api.http.passwords import hash_password
 from sema_main_api.invoices import loops, running
@@ -91,7 +93,7 @@ async def test_an_invoice_has_a_line_for_each_network_and_rate_and_is_paid_from_
         "paid",
         "prepaid",
     )
-    assert [shown[sum_]["amount"] for sum_ in ("net", "vat", "total")] == ["160.2700", "25.6400", "185.9100"]
+    assert [shown[sum_]["amount"] for sum_ in ("net", "vat", "total")] == ["138.1600", "22.1100", "160.2700"]
 
 
 async def test_a_run_that_breaks_off_goes_on_where_it_was_and_numbers_have_no_gap(
@@ -261,6 +263,23 @@ async def test_staff_mark_an_invoice_paid_once_and_its_net_amount_is_on_the_bala
     assert (line["before"]["status"], line["after"]["reference"]) == ("open", "FT26325")
     pdf = await client.get(f"/v1/admin/invoices/{owed}.pdf", headers=support)
     assert pdf.content[:5] == b"%PDF-"
+
+
+async def test_vat_that_came_by_m_pesa_does_not_stay_on_the_balance(
+    client: httpx.AsyncClient,
+    pipeline: Database,
+    owed: UUID,
+    account: Opened,
+    auth: Headers,
+    staff: Callable[..., Awaitable[Headers]],
+) -> None:
+    async with pipeline.transaction() as tx:
+        await ledger.top_up(tx, account.account_id, Decimal("92.8"), new_id())
+    body = {"method": "mpesa", "reference": "TAB1234567", "reason": "the whole of it"}
+    done = await client.post(f"/v1/admin/invoices/{owed}/pay", json=body, headers=await staff())
+    assert done.json()["status"] == "paid"
+    balance = (await client.get("/v1/balance", headers=auth)).json()
+    assert balance["balance"]["amount"] == "180.0000"
 
 
 async def test_what_is_written_off_is_reminded_of_no_more(

@@ -1,7 +1,7 @@
 """What is on an invoice and when its payment is asked for. Pure.
 
-Amounts of lines are exact, at 4 places; the net sum is rounded once, half up, to the 2 places that are paid, and VAT
-is reckoned on that (prices are net of VAT).
+Amounts of lines are exact, at 4 places; their sum is rounded once, half up, to the 2 places that are paid. Of what was
+prepaid it is the total, with the VAT inside; of what is owed it is the net amount, and VAT is added.
 """
 
 import re
@@ -48,9 +48,13 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(_CENTS, ROUND_HALF_UP) + 0
 
 
-def sums(lines: Iterable[Line], vat_rate: Decimal) -> Sums:
-    """Net, VAT and total of these lines."""
-    net = cents(sum((line.amount for line in lines), Decimal(0)))
+def sums(lines: Iterable[Line], vat_rate: Decimal, *, prepaid: bool) -> Sums:
+    """Net, VAT and total of these lines; `prepaid`: VAT is inside their amounts."""
+    used = cents(sum((line.amount for line in lines), Decimal(0)))
+    if prepaid:
+        net = cents(used / (1 + vat_rate))
+        return Sums(net, vat_rate, used - net)
+    net = used
     return Sums(net, vat_rate, cents(net * vat_rate))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,13 +60,17 @@ async def show_pdf(deps: Deps, request: Request, _: Staff) -> Response:
 
 
 async def pay(deps: Deps, request: Request, staff: Staff) -> Response:
-    """Mark it paid; with `credit` its net amount is put on the balance in the same transaction, once."""
+    """Mark it paid; with `credit` its net amount is put on the balance in the same transaction, once.
+
+    A payment by M-Pesa without `credit` is on the balance in whole, as a top-up: its VAT is taken off.
+    """
     body = await read_body(request, schemas.PayInvoice)
     how = {"method": body.method, "reference": body.reference, "credited": body.credit}
     async with deps.pipeline.transaction() as tx:
         invoice = await _lock_unpaid(tx, request.path_id())
-        if body.credit and invoice.net:
-            await ledger.adjust(tx, invoice.account_id, invoice.net, invoice.id, "adjustment")
+        booked = invoice.net if body.credit else -invoice.vat if body.method == "mpesa" else Decimal(0)
+        if booked:
+            await ledger.adjust(tx, invoice.account_id, booked, invoice.id, "adjustment")
         settled = await _settle(tx, request, staff, invoice, "paid", how, body.reason)
     return json_response(_show(settled))
 

@@ -27,7 +27,8 @@ class InvoiceQuery(PageQuery):
 class PayInvoice(Body):
     """What was paid, and how. `credit`: put the net amount on the account's balance.
 
-    Leave `credit` out where the payment is on the balance already, as a top-up by M-Pesa is.
+    Leave `credit` out where the payment is on the balance already, as a top-up by M-Pesa is: of that the VAT is taken
+    off.
     """
 
     method: Literal["mpesa", "bank", "cheque", "other"]
