@@ -70,6 +70,12 @@ def test_how_to_pay_is_said_where_something_is_owed() -> None:
     assert drawn(document.render(INVOICE, [LINE])) > drawn(document.render(paid, [LINE]))
 
 
+def test_what_the_balance_has_paid_is_said() -> None:
+    partly = replace(INVOICE, settlement={"from_balance": "50.00"})
+    assert (partly.from_balance, partly.amount_due) == (Decimal("50.00"), Decimal("42.80"))
+    assert drawn(document.render(partly, [LINE])) > drawn(document.render(INVOICE, [LINE]))
+
+
 def test_it_is_called_what_it_is() -> None:
     assert document.title(INVOICE) == "Tax invoice"
     assert document.title(replace(INVOICE, vat=Decimal(0))) == "Invoice"

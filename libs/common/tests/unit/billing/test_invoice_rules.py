@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sema_common.billing.invoices.rules import Dunning, Line, Step, step, sums, vat_rate
+from sema_common.billing.invoices.rules import Dunning, Line, Step, from_balance, step, sums, vat_rate
 
 DUE = date(2026, 11, 15)
 DUNNING = Dunning([3, 10, 20])
@@ -49,6 +49,20 @@ def test_what_left_a_prepaid_balance_has_the_vat_inside(
 ) -> None:
     found = sums(map(line, amounts), Decimal("0.16"), prepaid=True)
     assert (str(found.net), str(found.vat), str(found.total)) == (net, vat, total)
+
+
+@pytest.mark.parametrize(
+    ("closing", "expected"),
+    [("0", "100.00"), ("50", "100.00"), ("-30.005", "69.99"), ("-100", "0.00"), ("-250", "0.00")],
+)
+def test_only_what_took_a_postpaid_balance_below_zero_is_owed(closing: str, expected: str) -> None:
+    found = sums([line("100")], Decimal("0.16"), prepaid=False)
+    assert str(from_balance(found, Decimal(closing), prepaid=False)) == expected
+
+
+def test_a_credit_note_is_not_paid_from_the_balance_twice() -> None:
+    found = sums([line("-100")], Decimal("0.16"), prepaid=False)
+    assert from_balance(found, Decimal("-500"), prepaid=False) == -100
 
 
 def test_a_country_without_a_rate_is_an_export() -> None:

@@ -203,13 +203,16 @@ def _lines(page: _Page, invoice: Invoice, lines: Sequence[Line]) -> None:
 
 def _sums(page: _Page, invoice: Invoice) -> None:
     """Net, VAT, total: never torn from one another by the end of a page."""
-    if page.will_page_break(34):
+    if page.will_page_break(46):
         page.add_page()
-    rows = (
+    rows = [
         ("Net amount", invoice.net, False),
         (f"VAT {_percent(invoice.vat_rate)}", invoice.vat, False),
         ("Total", invoice.total, True),
-    )
+    ]
+    if invoice.terms == "postpaid" and invoice.from_balance > 0:
+        rows.append(("Paid from the balance", -invoice.from_balance, False))
+        rows.append(("To pay", invoice.amount_due, True))
     for name, amount, bold in rows:
         y = page.get_y()
         size = 11 if bold else 9
@@ -229,7 +232,9 @@ def _payment(page: _Page, invoice: Invoice) -> None:
     if invoice.state in UNPAID:
         page.text_line("How to pay", bold=True)
         page.ln(0.5)
-        page.text_line(f"Please pay {invoice.currency} {invoice.total:,.2f} by {invoice.due_on:%d %B %Y}.")
+        page.text_line(
+            f"Please pay {invoice.currency} {invoice.amount_due:,.2f} by {invoice.due_on:%d %B %Y}."
+        )
         issuer = invoice.parties["issuer"]
         if issuer["pay_bill"]:
             page.text_line(f"M-Pesa: Pay Bill {issuer['pay_bill']}, account number {invoice.number}")

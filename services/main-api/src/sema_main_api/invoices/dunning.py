@@ -58,12 +58,12 @@ class Reminders:
                 await enqueue(tx, self._box, mail)
 
     def _mail(self, to: str, invoice: Invoice, step: Step) -> Mail | None:
-        total = f"{invoice.currency} {invoice.total:,}"
+        owed = f"{invoice.currency} {invoice.amount_due:,}"
         if step.state == "due" and invoice.state == "open":
-            return mails.due(to, self._web, invoice.number, total)
+            return mails.due(to, self._web, invoice.number, owed)
         if step.reminders > invoice.reminders:
             last = step.reminders == len(self._dunning.reminder_days)
-            return mails.reminder(to, self._web, invoice.number, total, invoice.due_on, step.reminders, last)
+            return mails.reminder(to, self._web, invoice.number, owed, invoice.due_on, step.reminders, last)
         return None
 
     async def watch(self) -> None:

@@ -7,6 +7,7 @@ process at a time has the run; another finds it taken and leaves it.
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -77,11 +78,19 @@ class Runs:
         if not payers:
             await making.advance(tx, month, cursor, 0, finished=True)
             return None
-        usage = await making.read_usage(tx, [payer.account_id for payer in payers], month, end)
+        accounts = [payer.account_id for payer in payers]
+        usage = await making.read_usage(tx, accounts, month, end)
+        closing = await making.read_closing(tx, accounts, end)
         moment = now()
         due_on = moment.date() + timedelta(days=self._terms.due_days)
         invoices = [
-            self._invoice(payer, usage[payer.account_id], due_on, moment.date())
+            self._invoice(
+                payer,
+                usage[payer.account_id],
+                closing.get(payer.account_id, Decimal(0)),
+                due_on,
+                moment.date(),
+            )
             for payer in payers
             if payer.account_id in usage
         ]
@@ -93,16 +102,19 @@ class Runs:
         log.info("invoices_made", month=f"{month:%Y-%m}", invoices=len(invoices))
         return len(invoices)
 
-    def _invoice(self, payer: Payer, lines: Sequence[Line], due_on: date, today: date) -> NewInvoice:
+    def _invoice(
+        self, payer: Payer, lines: Sequence[Line], closing: Decimal, due_on: date, today: date
+    ) -> NewInvoice:
         terms = self._terms
         sums = rules.sums(lines, rules.vat_rate(terms.vat_rates, payer.country), prepaid=not payer.postpaid)
-        # Prepaid is paid from the balance before it is invoiced; and nobody owes a credit note.
-        owed = payer.postpaid and sums.total > 0
+        from_balance = rules.from_balance(sums, closing, prepaid=not payer.postpaid)
+        owed = sums.total > from_balance and sums.total > 0  # nobody owes a credit note
         step = rules.step(terms.dunning, due_on, today)
         return NewInvoice(
             new_id(),
             payer,
             sums,
+            from_balance,
             lines,
             {"issuer": asdict(terms.issuer), "customer": _customer(payer)},
             step.state if owed else "paid",
@@ -124,11 +136,11 @@ class Runs:
             payer = invoice.payer
             number = rules.number(self._terms.series, moment.year, sequence)
             total = f"{payer.currency} {invoice.sums.total:,}"
+            due = f"{payer.currency} {invoice.sums.total - invoice.from_balance:,}"
             for to in [payer.email] if payer.email else owners.get(payer.account_id, ()):
-                owed = due_on if invoice.state == "open" else None
-                await enqueue(
-                    tx, self._box, mails.issued(to, self._web, number, f"{month:%B %Y}", total, owed)
-                )
+                owed = None if invoice.state == "paid" else (due, due_on)
+                mail = mails.issued(to, self._web, number, f"{month:%B %Y}", total, owed)
+                await enqueue(tx, self._box, mail)
 
 
 def _customer(payer: Payer) -> dict[str, Any]:

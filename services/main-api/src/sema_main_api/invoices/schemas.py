@@ -38,7 +38,10 @@ class LineObject(Answer):
 
 
 class InvoiceObject(Answer):
-    """`net`, `vat` and `total` are rounded half up to two places; `status` says how far its payment is."""
+    """`net`, `vat` and `total` are rounded half up to two places; `status` says how far its payment is.
+
+    `from_balance`: what the balance had paid when it was issued; `amount_due`: what was to be paid beside it.
+    """
 
     id: UUID
     account_id: UUID
@@ -50,6 +53,8 @@ class InvoiceObject(Answer):
     vat_rate: str = Field(examples=["0.1600"])
     vat: MoneyObject
     total: MoneyObject
+    from_balance: MoneyObject
+    amount_due: MoneyObject
     issued_at: Moment
     due_on: date
     reminders: int
@@ -99,6 +104,8 @@ def show(invoice: Invoice) -> dict[str, Any]:
             "vat_rate": f"{invoice.vat_rate:f}",
             "vat": money(invoice.vat),
             "total": money(invoice.total),
+            "from_balance": money(invoice.from_balance),
+            "amount_due": money(invoice.amount_due),
             "issued_at": invoice.issued_at,
             "due_on": invoice.due_on,
             "reminders": invoice.reminders,

@@ -26,7 +26,7 @@ from sema_main_api.users.people import put_owner
 
 Headers = dict[str, str]
 OpenAccount = Callable[..., Awaitable[Opened]]
-MONTH = date(2026, 9, 1)
+MONTH, NEXT = date(2026, 9, 1), date(2026, 10, 1)
 
 SQL_USAGE = """
 INSERT INTO billing.usage_days (account_id, day, sent_by, country, mno, rate, tenant_id, messages, segments, amount,
@@ -36,7 +36,7 @@ VALUES ($1, $2, $1, $3, $4, $5::numeric, $1, $6, $6, $6::bigint * $5::numeric, $
 SQL_BOOK = """
 INSERT INTO billing.ledger_days AS d
     (account_id, day, kind, counter_account, tenant_id, entries, amount, first_entry, last_entry)
-VALUES ($1, $2, 'charge', 'revenue', $1, 1, $3, 0, 0), ($1, $2, 'adjustment', 'adjustments', $1, 1, -$3, 0, 0)
+VALUES ($1, $2, 'charge', 'revenue', $1, 1, $3, 0, 0), ($1, $4, 'adjustment', 'adjustments', $1, 1, -$3, 0, 0)
 ON CONFLICT (account_id, day, kind, counter_account) DO UPDATE SET amount = d.amount + excluded.amount
 """
 
@@ -51,11 +51,12 @@ async def use(
     mno: str = "Safaricom",
     country: str = "KE",
     refunded: int = 0,
+    paid_on: date | None = None,
 ) -> None:
-    """What accounting would have added up, and the credit that paid for it."""
+    """What accounting would have added up, and the credit that paid for it, on the same day or on `paid_on`."""
     async with db.transaction() as tx:
         await tx.execute(SQL_USAGE, account, day, country, mno, Decimal(rate), messages, refunded)
-        await tx.execute(SQL_BOOK, account, day, -Decimal(rate) * (messages - refunded))
+        await tx.execute(SQL_BOOK, account, day, -Decimal(rate) * (messages - refunded), paid_on or day)
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ async def test_the_profile_of_the_customer_is_on_the_invoice_and_decides_the_vat
 @pytest.fixture
 async def owed(pipeline: Database, owner: Database, runs: Runs, account: Opened) -> UUID:
     """The invoice of a postpaid account over 92.80."""
-    await use(pipeline, account.account_id, 100)
+    await use(pipeline, account.account_id, 100, paid_on=NEXT)
     await owner.execute(
         "UPDATE billing.credits SET credit_limit = 500 WHERE account_id = $1", account.account_id
     )
@@ -235,6 +236,48 @@ async def test_an_unpaid_invoice_is_due_then_overdue_and_each_step_is_told_once(
         (("overdue", 3), 4),
         (("overdue", 3), 4),
     ]
+
+
+async def test_what_was_paid_in_advance_on_postpaid_terms_is_not_asked_for_again(
+    client: httpx.AsyncClient,
+    pipeline: Database,
+    owner: Database,
+    runs: Runs,
+    account: Opened,
+    auth: Headers,
+    staff: Callable[..., Awaitable[Headers]],
+) -> None:
+    await use(pipeline, account.account_id, 100)
+    await use(pipeline, account.account_id, 50, day=date(2026, 9, 30), paid_on=NEXT)
+    await owner.execute("UPDATE billing.credits SET credit_limit = 500")
+    await runs.run(MONTH)
+    [shown] = (await client.get("/v1/invoices", headers=auth)).json()["data"]
+    sums = ("net", "total", "from_balance", "amount_due")
+    assert [shown[each]["amount"] for each in sums] == ["120.0000", "139.2000", "80.0000", "59.2000"]
+    assert shown["status"] == "open"
+    pdf = await client.get(f"/v1/invoices/{shown['id']}.pdf", headers=auth)
+    assert pdf.status_code == 200
+    body = {"method": "bank", "reference": "FT26325", "reason": "seen", "credit": True}
+    done = await client.post(f"/v1/admin/invoices/{shown['id']}/pay", json=body, headers=await staff())
+    assert done.json()["settlement"]["from_balance"] == "80.00"
+    [entry, *_] = (await client.get("/v1/ledger", headers=auth)).json()["data"]
+    assert (entry["kind"], entry["amount"]["amount"]) == ("adjustment", "40.0000")
+
+
+async def test_an_invoice_without_vat_that_was_paid_in_advance_is_paid(
+    client: httpx.AsyncClient, pipeline: Database, owner: Database, runs: Runs, account: Opened, auth: Headers
+) -> None:
+    me = account.account_id
+    await owner.execute(
+        "INSERT INTO billing.profiles (account_id, tenant_id, legal_name, country) VALUES ($1, $1, 'K', 'UG')",
+        me,
+    )
+    await use(pipeline, me, 100)
+    await owner.execute("UPDATE billing.credits SET credit_limit = 500")
+    await runs.run(MONTH)
+    [shown] = (await client.get("/v1/invoices", headers=auth)).json()["data"]
+    found = (shown["status"], shown["terms"], shown["from_balance"]["amount"], shown["amount_due"]["amount"])
+    assert found == ("paid", "postpaid", "80.0000", "0.0000")
 
 
 async def test_staff_mark_an_invoice_paid_once_and_its_net_amount_is_on_the_balance(

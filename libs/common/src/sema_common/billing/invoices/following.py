@@ -34,6 +34,16 @@ class Invoice:
     settled_at: datetime | None
     settlement: Mapping[str, Any] | None
 
+    @property
+    def from_balance(self) -> Decimal:
+        """What the balance had paid when the invoice was issued."""
+        return Decimal((self.settlement or {}).get("from_balance", 0))
+
+    @property
+    def amount_due(self) -> Decimal:
+        """What was to be paid beside it; nothing on a credit note."""
+        return max(self.total - self.from_balance, Decimal(0))
+
 
 def _invoice(row: Row) -> Invoice:
     found = dict(row)
@@ -136,7 +146,9 @@ async def lock(tx: Tx, invoice_id: UUID) -> Invoice | None:
 
 
 SQL_SETTLE: Final[LiteralString] = """
-UPDATE billing.invoices SET state = $2, settled_at = $3, settlement = $4, next_step_on = NULL WHERE id = $1
+UPDATE billing.invoices SET state = $2, settled_at = $3, settlement = COALESCE(settlement, '{}') || $4,
+    next_step_on = NULL
+WHERE id = $1
 """
 
 
@@ -146,7 +158,8 @@ async def settle(tx: Tx, invoice_id: UUID, state: State, at: datetime, how: Mapp
 
 
 SQL_UNPAID: Final[LiteralString] = """
-SELECT state, currency, count(*)::integer AS invoices, sum(total)::float8 AS total
+SELECT state, currency, count(*)::integer AS invoices,
+       sum(total - COALESCE((settlement->>'from_balance')::numeric, 0))::float8 AS due
 FROM billing.invoices WHERE state = ANY('{open,due,overdue}') GROUP BY state, currency
 """
 

@@ -6,6 +6,7 @@ What must never happen: two invoices of one account and month, a number that is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -109,6 +110,17 @@ async def read_usage(tx: Tx, accounts: Sequence[UUID], month: date, end: date) -
     return lines
 
 
+SQL_CLOSING: Final[LiteralString] = """
+SELECT account_id, sum(amount) AS balance FROM billing.ledger_days
+WHERE account_id = ANY($1::uuid[]) AND day < $2 AND kind NOT IN ('reserve', 'release') GROUP BY account_id
+"""
+
+
+async def read_closing(tx: Tx, accounts: Sequence[UUID], end: date) -> dict[UUID, Decimal]:
+    """What each had when `end` began, with what was reserved and not used by then; all of it is added up."""
+    return {row["account_id"]: row["balance"] for row in await tx.fetch(SQL_CLOSING, accounts, end)}
+
+
 SQL_NUMBERS: Final[LiteralString] = """
 INSERT INTO billing.invoice_numbers AS n (series, year, last) VALUES ($1, $2, $3)
 ON CONFLICT (series, year) DO UPDATE SET last = n.last + $3 RETURNING last
@@ -122,6 +134,7 @@ class NewInvoice:
     id: UUID
     payer: Payer
     sums: Sums
+    from_balance: Decimal
     lines: Sequence[Line]
     parties: Mapping[str, Any]
     state: State
@@ -133,10 +146,12 @@ INSERT INTO billing.invoices (id, tenant_id, account_id, month, series, year, nu
     total, terms, parties, issued_at, due_on, state, next_step_on, settled_at, settlement)
 SELECT id, tenant_id, account_id, $1, $2, $3, number, currency, net, vat_rate, vat, net + vat, terms, parties,
        $4::timestamptz, $5, state, next_step_on, CASE WHEN state = 'paid' THEN $4::timestamptz END,
-       CASE WHEN state = 'paid' THEN '{"method": "balance"}'::jsonb END
+       NULLIF(jsonb_strip_nulls(jsonb_build_object('method', CASE WHEN state = 'paid' THEN 'balance' END,
+                                                   'from_balance', NULLIF(from_balance, 0)::text)), '{}')
 FROM unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::integer[], $10::text[], $11::numeric[], $12::numeric[],
-            $13::numeric[], $14::text[], $15::jsonb[], $16::text[], $17::date[])
-    AS i(id, tenant_id, account_id, number, currency, net, vat_rate, vat, terms, parties, state, next_step_on)
+            $13::numeric[], $14::text[], $15::jsonb[], $16::text[], $17::date[], $18::numeric[])
+    AS i(id, tenant_id, account_id, number, currency, net, vat_rate, vat, terms, parties, state, next_step_on,
+         from_balance)
 """
 SQL_INSERT_LINES: Final[LiteralString] = """
 INSERT INTO billing.invoice_lines (invoice_id, position, tenant_id, country, mno, rate, messages, segments, amount)
@@ -171,6 +186,7 @@ async def insert(
         [i.parties for i in invoices],
         [i.state for i in invoices],
         [i.next_step_on for i in invoices],
+        [i.from_balance for i in invoices],
     )
     lines = [(i, at, line) for i in invoices for at, line in enumerate(i.lines, 1)]
     await tx.execute(

@@ -58,6 +58,17 @@ def sums(lines: Iterable[Line], vat_rate: Decimal, *, prepaid: bool) -> Sums:
     return Sums(net, vat_rate, cents(net * vat_rate))
 
 
+def from_balance(sums: Sums, closing: Decimal, *, prepaid: bool) -> Decimal:
+    """How much of an invoice the balance has paid; `closing`: the balance at the end of its month.
+
+    Prepaid usage has all left a balance of paid money. On postpaid terms what took the balance below zero is owed; the
+    rest of the net amount was paid in advance, and its VAT was not.
+    """
+    if prepaid:
+        return sums.total
+    return sums.net - max(Decimal(0), min(sums.net, cents(-closing)))
+
+
 def vat_rate(rates: Mapping[str, Decimal], country: str) -> Decimal:
     """The rate for a customer of this country; where none is set the service is an export, at 0."""
     return rates.get(country, Decimal(0))

@@ -60,7 +60,7 @@ async def show_pdf(deps: Deps, request: Request, _: Staff) -> Response:
 
 
 async def pay(deps: Deps, request: Request, staff: Staff) -> Response:
-    """Mark it paid; with `credit` its net amount is put on the balance in the same transaction, once.
+    """Mark it paid; with `credit` what is due, less the VAT, is put on the balance in the same transaction, once.
 
     A payment by M-Pesa without `credit` is on the balance in whole, as a top-up: its VAT is taken off.
     """
@@ -68,7 +68,13 @@ async def pay(deps: Deps, request: Request, staff: Staff) -> Response:
     how = {"method": body.method, "reference": body.reference, "credited": body.credit}
     async with deps.pipeline.transaction() as tx:
         invoice = await _lock_unpaid(tx, request.path_id())
-        booked = invoice.net if body.credit else -invoice.vat if body.method == "mpesa" else Decimal(0)
+        booked = (
+            invoice.amount_due - invoice.vat
+            if body.credit
+            else -invoice.vat
+            if body.method == "mpesa"
+            else Decimal(0)
+        )
         if booked:
             await ledger.adjust(tx, invoice.account_id, booked, invoice.id, "adjustment")
         settled = await _settle(tx, request, staff, invoice, "paid", how, body.reason)
@@ -133,6 +139,7 @@ def _show(invoice: Invoice) -> dict[str, Any]:
             "status": invoice.state,
             "terms": invoice.terms,
             "total": Money(invoice.total, invoice.currency).wire(),
+            "amount_due": Money(invoice.amount_due, invoice.currency).wire(),
             "issued_at": invoice.issued_at,
             "due_on": invoice.due_on,
             "reminders": invoice.reminders,

@@ -25,7 +25,7 @@ class InvoiceQuery(PageQuery):
 
 
 class PayInvoice(Body):
-    """What was paid, and how. `credit`: put the net amount on the account's balance.
+    """What was paid, and how. `credit`: put it, less the VAT, on the account's balance.
 
     Leave `credit` out where the payment is on the balance already, as a top-up by M-Pesa is: of that the VAT is taken
     off.
@@ -52,6 +52,7 @@ class StaffInvoice(Answer):
     status: State
     terms: str
     total: MoneyObject
+    amount_due: MoneyObject
     issued_at: Moment
     due_on: date
     reminders: int
