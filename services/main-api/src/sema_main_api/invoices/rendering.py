@@ -51,8 +51,8 @@ class Renderer:
         except (BrokenProcessPool, TimeoutError):
             metrics.PDFS.labels("lost").inc()
             if pool is self._pool:
-                pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = self._new_pool()
+                _kill(pool)
             raise Overloaded("the PDF could not be made now", after=1.0) from None
         finally:
             self._in_hand -= 1
@@ -64,6 +64,13 @@ class Renderer:
         # spawn: a fork would take this process's sockets and locks along.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=PER_CHILD)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End its process, which may be stuck. Whoever waits for it is told (BrokenProcessPool), and not cancelled."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=False)
 
 
 def _render(invoice: Invoice, lines: Sequence[Line]) -> bytes:
