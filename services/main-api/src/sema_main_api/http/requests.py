@@ -46,6 +46,13 @@ class Request(StarletteRequest):
         except ValueError:
             raise not_found() from None
 
+    def path_number(self, name: str = "id") -> int:
+        """A row's number out of the path; what no bigint holds names nothing: 404."""
+        text: str = self.path_params[name]
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise not_found()
+        return int(text)
+
     @property
     def body_was_read(self) -> bool:
         return hasattr(self, "_body")

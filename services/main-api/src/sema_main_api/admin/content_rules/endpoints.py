@@ -52,7 +52,7 @@ async def list_rules(deps: Deps, request: Request, staff: Staff) -> Response:
 async def read_rule(deps: Deps, request: Request, staff: Staff) -> Response:
     """One rule."""
     async with deps.pipeline.transaction() as tx:
-        row = await store.read_one(tx, _rule_id(request))
+        row = await store.read_one(tx, request.path_number())
     if row is None:
         raise not_found()
     return json_response(_shown(row))
@@ -83,14 +83,14 @@ async def create_rule(deps: Deps, request: Request, staff: Staff) -> Response:
 async def change_rule(deps: Deps, request: Request, staff: Staff) -> Response:
     """What of a rule shall be otherwise."""
     wanted = await read_body(request, schemas.PatchRule)
-    change = schemas.ChangedRule(id=_rule_id(request), **wanted.model_dump(exclude_unset=True))
+    change = schemas.ChangedRule(id=request.path_number(), **wanted.model_dump(exclude_unset=True))
     changes = schemas.ApplyChanges(change=[change], force=wanted.force)
     return json_response((await _apply(deps, request, staff, changes)).changed[0].model_dump(mode="json"))
 
 
 async def remove_rule(deps: Deps, request: Request, staff: Staff) -> Response:
     """A rule less."""
-    await _apply(deps, request, staff, schemas.ApplyChanges(remove=[_rule_id(request)]))
+    await _apply(deps, request, staff, schemas.ApplyChanges(remove=[request.path_number()]))
     return no_content()
 
 
@@ -226,13 +226,6 @@ async def _audit(
 
 def _shown(row: StoredRule) -> dict[str, Any]:
     return schemas.RuleAnswer.model_validate(row).model_dump(mode="json")
-
-
-def _rule_id(request: Request) -> int:
-    text = request.path_params["id"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise not_found()
-    return int(text)
 
 
 def _position(text: str) -> tuple[datetime, bytes]:

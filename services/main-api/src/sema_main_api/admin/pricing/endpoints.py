@@ -79,7 +79,7 @@ async def end(deps: Deps, request: Request, staff: Staff) -> Response:
     at = now()
     ends = max(_not_past("valid_to", body.valid_to, at), at)
     async with deps.pipeline.transaction() as tx:
-        before = await store.read(tx, _price_id(request))
+        before = await store.read(tx, request.path_number())
         if before is None or (before.valid_to is not None and before.valid_to <= at):
             raise not_found()
         after = await _ended(tx, before, ends)
@@ -185,13 +185,6 @@ def _not_past(name: str, moment: datetime | None, at: datetime) -> datetime:
     if moment is not None and moment < at - GRACE:
         raise invalid([FieldError(name, "out_of_range", "This time has passed.")])
     return moment or at
-
-
-def _price_id(request: Request) -> int:
-    text: str = request.path_params["id"]
-    if not text.isdecimal() or int(text) >= 1 << 63:
-        raise not_found()
-    return int(text)
 
 
 def _line(row: Tariff | None) -> dict[str, Any] | None:

@@ -68,15 +68,13 @@ async def create_rate(deps: Deps, request: Request, caller: Caller) -> Response:
 async def end_rate(deps: Deps, request: Request, caller: Caller) -> Response:
     """204; the next rule decides: the rate for all customers, then the list price."""
     _require_agent(request, caller)
-    text: str = request.path_params["rate_id"]
-    if not text.isdecimal() or int(text) >= 1 << 63:
-        raise not_found()
+    rate_id = request.path_number("rate_id")
     async with deps.pipeline.transaction() as tx:
         customer_id = await _customer(tx, request, caller)
-        rate = await end_retail(tx, int(text), caller.account_id, customer_id, now())
+        rate = await end_retail(tx, rate_id, caller.account_id, customer_id, now())
         if rate is None:
             raise not_found()
-        await write_audit(tx, _audit(caller, request, "rate.ended", rate, {"rate": text}))
+        await write_audit(tx, _audit(caller, request, "rate.ended", rate, {"rate": str(rate_id)}))
     return no_content()
 
 
