@@ -36,7 +36,8 @@ def _network(value: str) -> str:
         found = ip_network(value)
     except ValueError:
         found = None
-    if found is None or getattr(found.network_address, "ipv4_mapped", None) is not None:
+    # A zone (RFC 4007) is a link of whoever writes it, not of ours, and no cidr column holds one.
+    if found is None or "%" in value or getattr(found.network_address, "ipv4_mapped", None) is not None:
         raise PydanticCustomError(
             "invalid_network",
             "A network is an address or a CIDR range without host bits, such as 203.0.113.0/24.",
