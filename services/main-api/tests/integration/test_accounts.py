@@ -224,6 +224,17 @@ async def test_a_rotated_key_leaves_two_that_work_until_the_old_one_ends(
     assert (again.status_code, again.json()["code"]) == (409, "key_not_live")
 
 
+async def test_a_rotated_key_ends_when_the_old_one_would_have(
+    client: httpx.AsyncClient, account: Opened, log_in: LogIn
+) -> None:
+    """A key that was made for a while does not become one for ever by being replaced."""
+    owner = await log_in(account)
+    end = "2099-01-01T00:00:00.000Z"
+    old = (await client.post("/v1/api-keys", json={"expires_at": end}, headers=owner)).json()
+    new = await client.post(f"/v1/api-keys/{old['id']}/rotate", json={}, headers=owner)
+    assert (new.status_code, new.json()["expires_at"]) == (201, end)
+
+
 async def test_a_key_works_from_its_networks_and_nobody_can_say_that_he_comes_from_there(
     client: httpx.AsyncClient, account: Opened, log_in: LogIn
 ) -> None:

@@ -71,7 +71,7 @@ async def rotate_key(deps: Deps, request: Request, caller: Caller) -> Response:
 
     async def rotate(tx: Tx) -> Created:
         old = await _lock_live_key(tx, old_id, caller)
-        kind = ("name", "mode", "scopes", "allowed_networks", "rate_per_second")
+        kind = ("name", "mode", "scopes", "allowed_networks", "rate_per_second", "expires_at")
         created = await _insert_key(tx, request, caller, **{name: getattr(old, name) for name in kind})
         end = now() + timedelta(seconds=wanted.keep_seconds)
         ending = await store.change_key(tx, replace(old, expires_at=min(old.expires_at or end, end)))
