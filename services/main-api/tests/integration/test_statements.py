@@ -74,6 +74,16 @@ async def test_the_csv_of_a_statement_holds_every_movement_once_over_pages_and_m
     assert [row["amount"] for row in table(some)] == ["50.0000"]
 
 
+async def test_a_ledger_from_the_first_year_to_the_last_is_whole(
+    client: httpx.AsyncClient, account: Opened, auth: Headers
+) -> None:
+    ends = {"created_after": "0001-01-01T00:00:00Z", "created_before": "9999-12-31T23:59:59Z"}
+    whole = table(await client.get("/v1/ledger.csv", headers=auth, params=ends))
+    assert [row["kind"] for row in whole] == ["opening"]
+    turned = {"created_after": ends["created_before"], "created_before": ends["created_after"]}
+    assert table(await client.get("/v1/ledger.csv", headers=auth, params=turned)) == []
+
+
 async def test_a_month_without_an_account_or_of_no_calendar_is_not_found(
     client: httpx.AsyncClient, auth: Headers
 ) -> None:

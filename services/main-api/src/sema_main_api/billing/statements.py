@@ -66,8 +66,10 @@ async def ledger_csv(deps: Deps, request: Request, caller: Caller) -> Response:
     """Every movement of a span of time, oldest first."""
     refuse_billed_to_agent(caller)
     query = read_query(request, schemas.LedgerSpan)
-    since = query.created_after or datetime(2000, 1, 1, tzinfo=UTC)
-    until = query.created_before or now()
+    # Before the 200: the days around a span in the years 1 or 9999 are in no calendar.
+    earliest, latest = datetime(2000, 1, 1, tzinfo=UTC), now()
+    since = min(max(query.created_after or earliest, earliest), latest)
+    until = min(max(query.created_before or latest, earliest), latest)
 
     async def pages() -> AsyncIterator[str]:
         yield _lines([COLUMNS])
