@@ -4,14 +4,14 @@ from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from sema_common.values.senders import is_sender_id
 from sema_main_api.http.bodies import Body
 from sema_main_api.http.paging import PageQuery
 from sema_main_api.http.routing import SCOPES
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment
 
 
 def _scope(value: str) -> str:
@@ -59,7 +59,7 @@ class CreateKey(Body):
     ] = Field(default=list(SCOPES), description="What the key may do; everything, unless it is said.")
     allowed_networks: Networks = Field(default=[], description=NETWORKS)
     rate_per_second: PerSecond | None = Field(default=None, description=RATE)
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class ChangeKey(Body):

@@ -3,13 +3,13 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from sema_common.values.public_url import UnsafeUrl, check_public_url
 from sema_main_api.http.bodies import Body, Query
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyBody, MoneyObject
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment, MoneyBody, MoneyObject
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Email = Annotated[
@@ -78,7 +78,7 @@ class CreateRate(Body):
     country: Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166.")]
     mno: Annotated[str, Field(min_length=1, max_length=100, description="* is every other network.")] = "*"
     price: MoneyBody
-    valid_from: AwareDatetime | None = None
+    valid_from: Instant | None = None
 
 
 class AgentRate(Answer):
@@ -131,8 +131,8 @@ class Commissions(Answer):
 
 class SoldQuery(PageQuery):
     customer_id: UUID | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
 
 
 class SoldMessage(Answer):

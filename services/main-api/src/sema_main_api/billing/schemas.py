@@ -3,10 +3,10 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from sema_main_api.http.bodies import Body, Query
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyBody, MoneyObject
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment, MoneyBody, MoneyObject
 
 
 class BalanceAnswer(Answer):
@@ -66,8 +66,8 @@ class Pricing(Answer):
 class LedgerSpan(Query):
     """Without one of them, from the beginning or up to now."""
 
-    created_after: AwareDatetime | None = Field(default=None, description="From then on.")
-    created_before: AwareDatetime | None = Field(default=None, description="Before then.")
+    created_after: Instant | None = Field(default=None, description="From then on.")
+    created_before: Instant | None = Field(default=None, description="Before then.")
 
 
 class MovementsObject(Answer):

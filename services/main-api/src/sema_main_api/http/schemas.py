@@ -1,11 +1,12 @@
 """Shapes that answers share: moments, money, lists."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
 
 from sema_common.values.clock import wire_time
 from sema_common.values.money import Money
@@ -13,6 +14,19 @@ from sema_main_api.http.bodies import Body
 
 Moment = Annotated[datetime, PlainSerializer(wire_time, when_used="unless-none")]
 """A time as the contract writes it: RFC 3339, UTC, milliseconds."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "out_of_range", "This time is outside the years 1 to 9999 in UTC."
+        ) from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time as requests say it: with a zone, kept in UTC, where the last hours of 9999 to the west are no time."""
 
 
 class Answer(BaseModel):

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment
 
 
 class AuditQuery(PageQuery):
@@ -24,8 +24,8 @@ class AuditQuery(PageQuery):
     subject_type: str | None = Field(default=None, max_length=100)
     subject_id: str | None = Field(default=None, max_length=200)
     account_id: UUID | None = Field(default=None, description="Whose account it was about.")
-    since: AwareDatetime | None = Field(default=None, description="From then on.")
-    until: AwareDatetime | None = Field(default=None, description="Before then.")
+    since: Instant | None = Field(default=None, description="From then on.")
+    until: Instant | None = Field(default=None, description="Before then.")
 
 
 class AuditEntry(Answer):

@@ -3,12 +3,12 @@
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from sema_main_api.admin.dead_letters.rules.effects import Does
 from sema_main_api.http.bodies import Body, Query
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment
 
 MAX_MANY = 200
 
@@ -32,16 +32,16 @@ class LetterFilter(Body):
 
     reason: str | None = Field(default=None, max_length=200, description="How the reason begins.")
     type: str | None = Field(default=None, max_length=100, description="The wire type, such as `sms.jobs`.")
-    dead_after: AwareDatetime | None = Field(default=None, description="Set aside from then on.")
-    dead_before: AwareDatetime | None = Field(default=None, description="Set aside before then.")
+    dead_after: Instant | None = Field(default=None, description="Set aside from then on.")
+    dead_before: Instant | None = Field(default=None, description="Set aside before then.")
 
 
 class LetterQuery(PageQuery):
     state: Literal["open", "republished", "discarded"] = "open"
     reason: str | None = Field(default=None, max_length=200, description="How the reason begins.")
     type: str | None = Field(default=None, max_length=100, description="The wire type, such as `sms.jobs`.")
-    dead_after: AwareDatetime | None = Field(default=None, description="Set aside from then on.")
-    dead_before: AwareDatetime | None = Field(default=None, description="Set aside before then.")
+    dead_after: Instant | None = Field(default=None, description="Set aside from then on.")
+    dead_before: Instant | None = Field(default=None, description="Set aside before then.")
 
     @property
     def filter(self) -> LetterFilter:

@@ -4,19 +4,19 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from sema_main_api.http.bodies import Body, Query
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyObject
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment, MoneyObject
 
 PaymentState = Literal["told", "listed", "credited", "mismatched", "unassigned", "returned"]
 
 
 class PaymentQuery(PageQuery):
     state: PaymentState = "unassigned"
-    paid_after: AwareDatetime | None = None
-    paid_before: AwareDatetime | None = None
+    paid_after: Instant | None = None
+    paid_before: Instant | None = None
 
 
 class PaymentObject(Answer):

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from sema_main_api.http.bodies import Body, Query
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment, MoneyBody, MoneyObject
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment, MoneyBody, MoneyObject
 
 Tier = Literal["starter", "growth", "enterprise"]
 AccountType = Literal["direct", "agent"]
@@ -39,13 +39,13 @@ class CreatePrice(Body):
     mno: Mno = "*"
     min_segments: int = Field(default=0, ge=0, le=10**12, description="Monthly volume from which it holds.")
     price: MoneyBody
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
+    valid_from: Instant | None = None
+    valid_to: Instant | None = None
     reason: Reason
 
 
 class EndPrice(Body):
-    valid_to: AwareDatetime | None = Field(default=None, description="When it ends; now, unless it is said.")
+    valid_to: Instant | None = Field(default=None, description="When it ends; now, unless it is said.")
     reason: Reason
 
 

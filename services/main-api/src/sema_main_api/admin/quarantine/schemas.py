@@ -3,11 +3,11 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from sema_main_api.http.bodies import Body, Query
 from sema_main_api.http.paging import PageQuery
-from sema_main_api.http.schemas import Answer, ListAnswer, Moment
+from sema_main_api.http.schemas import Answer, Instant, ListAnswer, Moment
 
 QuarantineState = Literal["open", "reread", "discarded"]
 
@@ -15,8 +15,8 @@ QuarantineState = Literal["open", "reread", "discarded"]
 class QuarantineQuery(PageQuery):
     state: QuarantineState = "open"
     aggregator: str | None = Field(default=None, max_length=100)
-    received_after: AwareDatetime | None = None
-    received_before: AwareDatetime | None = None
+    received_after: Instant | None = None
+    received_before: Instant | None = None
 
 
 class QuarantineEntry(Answer):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from sema_common.messages.store.rows import MessageRow
@@ -16,6 +16,7 @@ from sema_main_api.http.callers import Caller
 from sema_main_api.http.paging import PageQuery, Pager
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
+from sema_main_api.http.schemas import Instant
 from sema_main_api.messaging import store
 from sema_main_api.messaging.endpoints.deps import Messaging
 from sema_main_api.messaging.rules.history import shown
@@ -33,8 +34,8 @@ class ListQuery(PageQuery):
     to: Annotated[str | None, Field(max_length=64, description="Recipient, E.164.")] = None
     sender: Annotated[str | None, Field(alias="from", max_length=64)] = None
     campaign_id: UUID | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
     metadata: Annotated[str | None, Field(exclude=False, description="Use metadata.KEY=value.")] = None
 
 
