@@ -153,7 +153,7 @@ class RouteTable:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route and its path parameters; Refused with 404 or 405 and what is allowed."""
         methods, params = self.methods(path)
-        if methods is None:
+        if methods is None or "\0" in path:  # no text in Postgres holds a NUL, so it names no row
             raise not_found()
         route = methods.get(method)
         if route is None:

@@ -1,7 +1,9 @@
 import pytest
+from starlette.responses import Response
 
 from sema_common.values.errors import Refused
 from sema_main_api.http.requests import Request
+from sema_main_api.http.routing import Operation, RouteTable, bind
 
 
 def asked(number: str) -> Request:
@@ -23,4 +25,17 @@ def test_what_numbers_no_row_is_not_found(number: str) -> None:
     """int() refuses more than 4300 digits by an error of its own, which would be a 500."""
     with pytest.raises(Refused) as refused:
         asked(number).path_number()
+    assert refused.value.status == 404
+
+
+def test_a_path_with_a_nul_names_nothing() -> None:
+    """Postgres refuses a NUL in any text, which would be a 500."""
+
+    async def handler(*_: object) -> Response:
+        return Response()
+
+    table = RouteTable(bind([Operation("DELETE", "/v1/names/{name}", handler, "End a name", "Names")], None))
+    assert table.find("DELETE", "/v1/names/a")[1] == {"name": "a"}
+    with pytest.raises(Refused) as refused:
+        table.find("DELETE", "/v1/names/a\0b")
     assert refused.value.status == 404
