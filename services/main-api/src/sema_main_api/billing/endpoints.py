@@ -15,7 +15,7 @@ from sema_common.values.money import Money
 from sema_main_api.billing import schemas
 from sema_main_api.http.bodies import read_query
 from sema_main_api.http.callers import Caller
-from sema_main_api.http.paging import PageQuery, Pager
+from sema_main_api.http.paging import PageQuery, Pager, number
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
@@ -51,7 +51,7 @@ async def entries(deps: Deps, request: Request, caller: Caller) -> Response:
     """Every movement, newest first."""
     refuse_billed_to_agent(caller)
     pager = Pager("ledger", caller.account_id, read_query(request, PageQuery))
-    before = pager.after(_entry_id)
+    before = pager.after(number)
     async with deps.tenant.of(caller) as tx:
         rows = await ledger.read_entries(
             tx, caller.account_id, ledger.NEWEST if before is None else before, pager.fetch
@@ -113,14 +113,6 @@ def refuse_billed_to_agent(caller: Caller) -> None:
 def money(amount: Decimal, currency: str) -> MoneyObject:
     """As answers write it."""
     return MoneyObject(**Money(amount, currency).wire())
-
-
-def _entry_id(text: str) -> int:
-    """A position of the ledger; ValueError for what the column could not hold."""
-    number = int(text)
-    if not 0 <= number <= ledger.NEWEST:
-        raise ValueError("no entry has such a number")
-    return number
 
 
 OPERATIONS = (

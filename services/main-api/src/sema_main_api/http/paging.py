@@ -42,6 +42,14 @@ class PageQuery(Query):
         return self.model_dump_json(exclude={"limit", "cursor"}, exclude_none=True)
 
 
+def number(text: str) -> int:
+    """A position by a bigint; ValueError for what the column could not hold."""
+    found = int(text)
+    if not 0 <= found < 1 << 63:
+        raise ValueError("no row has such a number")
+    return found
+
+
 class Pager:
     """The page that one request asks for. `name` is the list's, unique among lists."""
 
@@ -56,7 +64,7 @@ class Pager:
         return self.limit + 1
 
     def after(self, parse: Callable[[str], R]) -> R | None:
-        """Where the page before ended, by `parse` (`UUID`, `int`, …); None on the first page."""
+        """Where the page before ended, by `parse` (`UUID`, `number`, …); None on the first page."""
         if self.position is None:
             return None
         try:

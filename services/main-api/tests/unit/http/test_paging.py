@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sema_common.values.errors import Refused
-from sema_main_api.http.paging import PageQuery, Pager
+from sema_main_api.http.paging import PageQuery, Pager, number
 
 ACCOUNT = uuid4()
 
@@ -71,3 +71,10 @@ def test_no_text_is_a_cursor_by_accident(text: str) -> None:
 def test_a_position_that_its_list_cannot_read_is_no_cursor() -> None:
     with pytest.raises(Refused):
         pager(next_cursor()).after(UUID)
+
+
+@pytest.mark.parametrize("text", ["-1", str(1 << 63), "1.5", "", "nonsense"])
+def test_a_number_that_the_column_could_not_hold_is_no_position(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no row|invalid literal"):
+        number(text)
+    assert number(str((1 << 63) - 1)) == (1 << 63) - 1

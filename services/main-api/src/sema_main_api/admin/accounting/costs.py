@@ -17,7 +17,7 @@ from sema_main_api.admin.accounting.rules import FIRST_DAY
 from sema_main_api.http.bodies import invalid, read_body, read_query
 from sema_main_api.http.callers import Staff
 from sema_main_api.http.idempotency import Created, create_once
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, number
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
@@ -30,7 +30,7 @@ async def list_all(pipeline: Database, request: Request, staff: Staff) -> Respon
     query = read_query(request, schemas.CostQuery)
     pager = Pager("costs", staff.user_id, query)
     async with pipeline.transaction() as tx:
-        rows = await costs.page(tx, pager.after(int), query.aggregator, query.country, pager.fetch)
+        rows = await costs.page(tx, pager.after(number), query.aggregator, query.country, pager.fetch)
     return json_response(pager.page(rows, _shown, lambda row: row.id))
 
 

@@ -8,7 +8,7 @@ from sema_common.platform.db import Database
 from sema_main_api.admin.audit import schemas, store
 from sema_main_api.http.bodies import read_query
 from sema_main_api.http.callers import Staff
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, number
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
 from sema_main_api.http.routing import STAFF_ADMINS, Operation
@@ -23,7 +23,7 @@ async def audit_log(deps: Deps, request: Request, staff: Staff) -> Response:
     """Of every account, and of what belongs to none."""
     query = read_query(request, schemas.AuditQuery)
     pager = Pager("audit-log", staff.user_id, query)
-    before = pager.after(int)
+    before = pager.after(number)
     async with deps.pipeline.transaction() as tx:
         rows = await store.read_log(tx, query, before, pager.fetch)
     return json_response(pager.page(rows, schemas.AuditEntry.model_validate, lambda row: row.id))

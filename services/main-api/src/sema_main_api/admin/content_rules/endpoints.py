@@ -16,7 +16,7 @@ from sema_main_api.admin.content_rules import rules, schemas, store
 from sema_main_api.admin.content_rules.rules import Effect, Plan, StoredRule
 from sema_main_api.http.bodies import read_body, read_query
 from sema_main_api.http.callers import Staff
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, number
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response, no_content
@@ -44,7 +44,7 @@ async def list_rules(deps: Deps, request: Request, staff: Staff) -> Response:
     pager = Pager("content-rules", staff.user_id, query)
     async with deps.pipeline.transaction() as tx:
         rows = await store.read_page(
-            tx, pager.after(int), query.kind, query.language, query.search, pager.fetch
+            tx, pager.after(number), query.kind, query.language, query.search, pager.fetch
         )
     return json_response(pager.page(rows, _shown, lambda row: row.id))
 

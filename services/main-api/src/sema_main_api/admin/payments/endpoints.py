@@ -11,7 +11,7 @@ from sema_common.billing import ledger
 from sema_common.billing.payments import receipts, reconciling
 from sema_common.billing.payments.receipts import Payment
 from sema_common.platform.db import Database, Tx
-from sema_common.values.clock import now
+from sema_common.values.clock import now, parse_time
 from sema_common.values.errors import FieldError, Refused
 from sema_common.values.money import Money
 from sema_main_api.admin.payments import schemas
@@ -124,7 +124,9 @@ def _money(amount: Decimal | str) -> dict[str, str]:
 def _position(text: str) -> tuple[datetime, str]:
     """Where the page before ended; ValueError for anything else."""
     at, _, receipt = text.partition(" ")
-    return datetime.fromisoformat(at), receipt
+    if not receipt.isalnum():
+        raise ValueError("a receipt has letters and digits")
+    return parse_time(at), receipt
 
 
 _TAG: Final = "Staff"

@@ -19,7 +19,7 @@ from sema_main_api.http import tables
 from sema_main_api.http.bodies import invalid, read_body, read_query
 from sema_main_api.http.callers import Staff
 from sema_main_api.http.idempotency import Created, create_once
-from sema_main_api.http.paging import Pager
+from sema_main_api.http.paging import Pager, number
 from sema_main_api.http.problems import not_found
 from sema_main_api.http.requests import Request
 from sema_main_api.http.responses import json_response
@@ -43,7 +43,7 @@ async def list_all(deps: Deps, request: Request, staff: Staff) -> Response:
     pager = Pager("pricing", staff.user_id, query)
     filters = query.account_id, query.country, query.mno, query.in_force
     async with deps.pipeline.transaction() as tx:
-        rows = await store.page(tx, pager.after(int), filters, now(), pager.fetch)
+        rows = await store.page(tx, pager.after(number), filters, now(), pager.fetch)
     return json_response(pager.page(rows, _shown, lambda row: row.id))
 
 
